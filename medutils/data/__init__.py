@@ -1,0 +1,1 @@
+"""From a dataset's name to its records: manifests, loaders, splits and phantoms."""

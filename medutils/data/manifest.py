@@ -1,0 +1,166 @@
+"""Manifests: one YAML file says all there is to know of a dataset, and where a dataset is found."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medutils.errors import InputError
+from medutils.files import MANIFESTS, cache_dir, sha256, written_whole
+
+PHANTOM_MARK = "PHANTOM.json"
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Licence(_Strict):
+    """The terms a dataset is given under, and what they let a reader do."""
+
+    name: Text
+    url: str | None = None
+    allows: Text
+
+
+class Source(_Strict):
+    """One place a dataset can be had from."""
+
+    name: Text
+    kind: Literal["openml", "url", "zenodo", "mendeley", "kaggle", "rsna", "nih", "uci", "github"]
+    address: Text
+    account: bool = False
+    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
+    steps: list[Text] = []
+
+
+class Manifest(_Strict):
+    """What a dataset is: its classes, licence, citation, sources, layout, counts, faults and stand-in."""
+
+    name: Text
+    title: Text
+    task: Text
+    classes: list[Text] = Field(min_length=2)
+    positive: str | None = None
+    licence: Licence
+    citation: list[Text]
+    sources: list[Source] = Field(min_length=1)
+    folder: Text
+    files: list[Text] = []
+    layout: Text
+    counts: dict[str, int | dict[str, int]]
+    patient: Text
+    patient_pattern: str | None = None
+    columns: dict[str, str] = {}
+    faults: list[Text] = []
+    phantom: Text
+
+
+@dataclass(frozen=True)
+class Located:
+    """A dataset on disk: which one, where, and whether its content is real or a phantom."""
+
+    name: str
+    kind: Literal["real", "phantom"]
+    path: Path
+
+
+def manifest_names() -> list[str]:
+    """Names of all datasets that have a manifest, sorted."""
+    return sorted(path.stem for path in MANIFESTS.glob("*.yaml"))
+
+
+def load_manifest(name: str) -> Manifest:
+    """Read and check `data_manifests/<name>.yaml`; `InputError` when there is none or it does not fit the schema."""
+    path = MANIFESTS / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"dataset '{name}' is not known; there are {', '.join(manifest_names())}")
+    try:
+        return Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        where = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error).replace("\n", " ")
+        raise InputError(f"{path}: {where}") from error
+
+
+def kind_of(path: Path) -> Literal["real", "phantom"]:
+    """`phantom` when the folder of `path`, or one above it, bears the mark that phantoms are written with."""
+    folder = path.resolve()
+    return "phantom" if any((up / PHANTOM_MARK).is_file() for up in (folder, *folder.parents)) else "real"
+
+
+def mark_phantom(folder: Path, **made_with: object) -> None:
+    """Write the mark into `folder` that says its content is a phantom, with what it was made with."""
+    (folder / PHANTOM_MARK).write_text(json.dumps({"phantom": True, **made_with}, indent=1) + "\n")
+
+
+def locate(name: str, data: str = "auto", make: Callable[[Path], None] | None = None) -> Located:
+    """Find a dataset: what the user named, else `$MEDUTILS_DATA`, else the download cache, else a phantom.
+
+    Parameters
+    ----------
+    name: the dataset's name, as in `data_manifests`
+    data: `auto`, `phantom`, or the path of a file or folder of the user's own
+    make: writes the phantom into the folder it is given; called once, the result is kept in the cache
+
+    Raises `InputError` when the path, or the folder that `$MEDUTILS_DATA` names, does not exist.
+    """
+    manifest = load_manifest(name)
+    if data not in ("auto", "phantom"):
+        path = Path(data).expanduser()
+        if not path.exists():
+            raise InputError(f"data: {path} does not exist; expected a file, a folder, 'auto' or 'phantom'")
+        return Located(name, kind_of(path), _step_into(path, manifest))
+    if data == "auto":
+        for root in _roots():
+            if (root / manifest.folder).is_dir():
+                path = _step_into(root / manifest.folder, manifest)
+                return Located(name, kind_of(path), path)
+    if make is None:
+        raise InputError(f"data: {name} is neither in $MEDUTILS_DATA nor in the cache, and it has no phantom yet")
+    return Located(name, "phantom", _step_into(_made_once(cache_dir() / "phantoms" / manifest.folder, make), manifest))
+
+
+def _roots() -> list[Path]:
+    roots = [cache_dir() / "datasets"]
+    if given := os.environ.get("MEDUTILS_DATA"):
+        if not Path(given).is_dir():
+            raise InputError(f"MEDUTILS_DATA: {given} is not a folder; expected the folder that holds the datasets")
+        roots.insert(0, Path(given))
+    return roots
+
+
+def _step_into(path: Path, manifest: Manifest) -> Path:
+    """From a folder to the one file of a dataset that is a single table."""
+    if len(manifest.files) == 1 and path.is_dir():
+        inside = [path / manifest.files[0], path / manifest.folder / manifest.files[0]]
+        found = next((file for file in inside if file.is_file()), None)
+        if found is None:
+            raise InputError(f"{path}: found no {manifest.files[0]}; expected it there or in {manifest.folder}/")
+        return found
+    return path
+
+
+def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Make a phantom unless it is there; the folder's name holds a hash of the code that makes it."""
+    folder = folder.with_name(f"{folder.name}-{_code_hash(make)}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / PHANTOM_MARK).is_file():
+            with written_whole(folder) as part:
+                part.mkdir()
+                make(part)
+    return folder
+
+
+def _code_hash(make: Callable[[Path], None]) -> str:
+    return sha256(Path(inspect.getfile(make)))[:12]

@@ -1,0 +1,70 @@
+"""Where things lie, and how a file is written: whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medutils.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+MANIFESTS = ROOT / "data_manifests"
+
+
+def cache_dir() -> Path:
+    """The user's cache folder for downloads, phantoms and decoded images (`$XDG_CACHE_HOME/medutils` on Linux)."""
+    import pooch
+
+    return Path(pooch.os_cache("medutils"))
+
+
+def explain(error: OSError, path: Path) -> InputError:
+    """One sentence for an operating system error met at `path`."""
+    reason = (error.strerror or str(error)).lower()
+    return InputError(f"{error.filename or path}: {reason}")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to (a file or a folder), and rename it to `path` when the block succeeds.
+
+    When the block fails, nothing is left behind and `path` is as it was. A full disk, a missing right or any other
+    operating system error becomes an `InputError` that names the file.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if part.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(part, path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, whole or not at all."""
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON to `path`, whole or not at all. NaN is refused: JSON has no such number."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
