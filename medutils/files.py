@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -43,7 +42,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield part
         if part.is_dir() and path.is_dir():
             shutil.rmtree(path)
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         raise explain(error, path) from error
     finally:
@@ -51,6 +50,26 @@ def written_whole(path: Path) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Give an empty folder inside `folder` (made if need be) to work in, and remove it at the end.
+
+    `folder` itself is removed again when it was made here and the block left nothing in it.
+    """
+    part = folder / f".{uuid.uuid4().hex[:8]}.part"
+    made = [up for up in (folder, *folder.parents) if not up.exists()]
+    try:
+        part.mkdir(parents=True)
+        yield part
+    except OSError as error:
+        raise explain(error, folder) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        for up in made:
+            if up.is_dir() and not any(up.iterdir()):
+                up.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,6 +84,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's content, or of a folder's file names and contents, as 64 hex digits."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for file in sorted(part for part in path.rglob("*") if part.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -7,6 +7,7 @@ A **prediction** is what a model said of one record.
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from medutils.errors import InputError
@@ -74,3 +75,11 @@ def check_predictions(table: pd.DataFrame) -> pd.DataFrame:
     Columns: `record_id`, `patient`, `y_true` (a class name) and one `prob_<class>` for each class, which sum to 1.
     """
     return _check(_schemas()[1], table, "predictions")
+
+
+def predictions_table(records: pd.DataFrame, positive_probability: Any, negative: str, positive: str) -> pd.DataFrame:
+    """Make a two-class predictions table from records and one probability of the positive class for each."""
+    table = records[["record_id", "patient"]].assign(y_true=records["label"])
+    table[f"prob_{negative}"] = 1 - np.asarray(positive_probability, dtype=float)
+    table[f"prob_{positive}"] = np.asarray(positive_probability, dtype=float)
+    return check_predictions(table.reset_index(drop=True))

@@ -1,5 +1,6 @@
 """Manifests: one YAML file says all there is to know of a dataset, and where a dataset is found."""
 
+import hashlib
 import inspect
 import json
 import os
@@ -10,10 +11,10 @@ from typing import Annotated, Literal
 
 import yaml
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from medutils.errors import InputError
-from medutils.files import MANIFESTS, cache_dir, sha256, written_whole
+from medutils.files import MANIFESTS, cache_dir, written_whole
 
 PHANTOM_MARK = "PHANTOM.json"
 
@@ -32,37 +33,76 @@ class Licence(_Strict):
     allows: Text
 
 
+class Archive(_Strict):
+    """A zip or tar file to fetch: its name, direct address, SHA-256 where known, and the folder in it to take."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    url: Annotated[str, Field(pattern="^https://")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    root: str = ""
+
+
 class Source(_Strict):
-    """One place a dataset can be had from."""
+    """One place a dataset can be had from.
+
+    `archive` is the file that `medutils data fetch` downloads without an account. Without it, a reader follows the
+    `steps`.
+    """
 
     name: Text
-    kind: Literal["openml", "url", "zenodo", "mendeley", "kaggle", "rsna", "nih", "uci", "github"]
+    kind: Literal["openml", "url", "zenodo", "mendeley", "kaggle", "rsna", "nih", "uci", "github", "composed"]
     address: Text
     account: bool = False
-    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
+    archive: Archive | None = None
     steps: list[Text] = []
 
 
 class Manifest(_Strict):
-    """What a dataset is: its classes, licence, citation, sources, layout, counts, faults and stand-in."""
+    """What a dataset is: its classes, licence, citation, sources, layout, counts, faults and stand-in.
+
+    `counts` says how many there are, or, where a dataset is known in several versions, how many in each version. A key
+    is a class (counts records), the name of a CSV file (counts its rows) or a pattern such as `train/NORMAL/*.jpeg`
+    (counts files; `*` matches `/` too). `files` names tables that must be there; where it names one, that table is the
+    dataset. `optional` lists patterns of files that may be there but are not counted, `recipe` the datasets that a
+    composed set takes each class from. `classes` is empty where nothing is labelled.
+    """
 
     name: Text
     title: Text
     task: Text
-    classes: list[Text] = Field(min_length=2)
+    classes: list[Text]
     positive: str | None = None
     licence: Licence
     citation: list[Text]
     sources: list[Source] = Field(min_length=1)
     folder: Text
     files: list[Text] = []
+    optional: list[Text] = []
     layout: Text
     counts: dict[str, int | dict[str, int]]
     patient: Text
     patient_pattern: str | None = None
     columns: dict[str, str] = {}
+    recipe: dict[str, list[Text]] = {}
     faults: list[Text] = []
     phantom: Text
+
+    @model_validator(mode="after")
+    def _counts_are_of_something(self) -> "Manifest":
+        nested = {isinstance(value, dict) for value in self.counts.values()}
+        if len(nested) > 1:
+            raise ValueError("counts mixes numbers and versions; expected one or the other")
+        for key in {key for counts in self.versions().values() for key in counts}:
+            if not (key in self.classes or "*" in key or key.endswith(".csv")):
+                raise ValueError(f"counts has the key '{key}'; expected a class, a CSV file or a pattern with *")
+        if unknown := set(self.recipe) - set(self.classes):
+            raise ValueError(f"recipe names {', '.join(sorted(unknown))}; expected classes")
+        return self
+
+    def versions(self) -> dict[str, dict[str, int]]:
+        """The expected counts by the name of the version; one version, `expected`, where the manifest names none."""
+        named = {name: value for name, value in self.counts.items() if isinstance(value, dict)}
+        return named or {"expected": {key: value for key, value in self.counts.items() if isinstance(value, int)}}
 
 
 @dataclass(frozen=True)
@@ -163,4 +203,8 @@ def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _code_hash(make: Callable[[Path], None]) -> str:
-    return sha256(Path(inspect.getfile(make)))[:12]
+    """Hash of the phantoms' package, code and numbers, so that a changed phantom is made anew."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(inspect.getfile(make)).parent.glob("*.[pj]*")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,48 @@
+# The commands of the book; `make` alone lists them.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready-$(or $(TORCH),default)
+PYTHON ?= python3
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OMP_WAIT_POLICY := PASSIVE
+unexport PYTHONPATH
+
+.PHONY: help book test serve lint bench clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+book: $(READY)  ## execute every chapter that changed and render the site to _build/html (TORCH=cpu: no CUDA packages)
+	@$(BIN)/medutils book
+
+test: $(READY) lint  ## lint, unit tests, the regression of the notebooks, the site in a browser
+	@$(BIN)/python -m pytest
+
+serve: book  ## show the site on http://localhost:8000
+	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+lint: $(READY)  ## ruff (format and check), mypy, import-linter
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY)  ## measure our code against the write-ups' way of doing it, as ratios
+	@$(BIN)/python -m bench
+
+clean:  ## remove what was built (the environment stays; delete .venv to remove that too)
+	rm -rf _build
+
+# uv installs several times faster than pip, and is the one that knows PyTorch's CPU packages by name.
+$(READY): requirements.txt pyproject.toml
+	@echo "installing requirements.txt into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifeq ($(TORCH),cpu)
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
+	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python --torch-backend cpu -r requirements.txt
+else
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -r requirements.txt; \
+	else $(BIN)/python -m pip install --quiet -r requirements.txt; fi
+endif
+	@rm -f $(VENV)/ready-*
+	@touch $@

@@ -1,0 +1,124 @@
+"""The `medutils` command."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medutils import NOT_FOR_CLINICAL_USE
+from medutils.data_cli import app as data_app
+from medutils.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=f"Run and render the chapters of the book. {NOT_FOR_CLINICAL_USE}",
+)
+
+app.add_typer(data_app, name="data")
+
+Given = Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter.")]
+ProfileName = Annotated[str, typer.Option(help="smoke (seconds), demo (minutes) or full (the write-up's own sizes).")]
+Data = Annotated[str, typer.Option(help="auto, phantom, or the path of your own data.")]
+
+
+@app.command()
+def run(
+    chapter: Annotated[str, typer.Argument(help="The chapter's name; `medutils chapters` lists them.")],
+    p: Given = None,
+    profile: ProfileName = "demo",
+    data: Data = "",
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv.")
+    ] = None,
+) -> None:
+    """Run a chapter on a data set, the phantom or your own data."""
+    from medutils.run import OUTPUTS, run_chapter
+
+    given = _parse(p or [])
+    if data:
+        given["data"] = data
+    folder = (out or Path(given.pop("out", f"{chapter}_run"))).expanduser().resolve()
+    run_chapter(chapter, given, folder, profile, progress=sys.stderr.isatty())
+    for output in OUTPUTS:
+        print(folder / output)
+
+
+@app.command()
+def chapters() -> None:
+    """List the chapters and what each can be told: type, default, range and meaning."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from medutils.chapters import CHAPTERS, expected
+
+    console = Console()
+    for chapter in CHAPTERS.values():
+        table = Table("parameter", "type and range", "default", "meaning", title=f"{chapter.name}: {chapter.title}")
+        for name, field in chapter.parameters.model_fields.items():
+            table.add_row(name, expected(field), repr(field.default), field.description)
+        console.print(table)
+        for profile, values in chapter.profiles.items():
+            said = ", ".join(f"{name}={value}" for name, value in values.items()) or "the defaults"
+            console.print(f"profile {profile}: {said}", soft_wrap=True)
+
+
+@app.command()
+def book(
+    profile: ProfileName = "demo",
+    data: Data = "auto",
+    out: Annotated[Path | None, typer.Option(help="The folder to build in; the repository by default.")] = None,
+) -> None:
+    """Execute the chapters that changed and render the site."""
+    from medutils.files import ROOT
+    from medutils.site import build_book
+
+    build_book(profile, data, (out or ROOT).resolve(), say=lambda line: print(line, flush=True))
+
+
+@app.command()
+def reference(
+    chapter: Annotated[str, typer.Argument(help="The chapter whose reference run is to be made anew.")],
+    p: Given = None,
+    profile: ProfileName = "full",
+) -> None:
+    """Run a chapter on the real data that $MEDUTILS_DATA names, and keep its results as the book's reference run."""
+    import json
+    import tempfile
+
+    from medutils.evidence import reference_path
+    from medutils.run import run_chapter
+
+    with tempfile.TemporaryDirectory() as folder:
+        run_chapter(chapter, _parse(p or []), Path(folder), profile, progress=sys.stderr.isatty())
+        results = Path(folder) / "results.json"
+        if (kind := json.loads(results.read_text())["data"]["kind"]) != "real":
+            raise InputError(
+                f"a reference run needs real data, found {kind}; set MEDUTILS_DATA to the folder of the data sets"
+            )
+        path = reference_path(chapter)
+        path.parent.mkdir(exist_ok=True)
+        shutil.copyfile(results, path)
+    print(path)
+
+
+def _parse(pairs: list[str]) -> dict[str, str]:
+    given = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise InputError(f"-p: found '{pair}'; expected NAME=VALUE")
+        given[name.strip()] = value
+    return given
+
+
+def main() -> None:
+    """Run the command; print what the user got wrong as one sentence, and end with 1."""
+    try:
+        app()
+    except InputError as error:
+        print(f"medutils: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,171 @@
+"""Reading one DICOM image, from any hospital, or saying in one sentence why it cannot be read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from medutils.errors import InputError
+from medutils.files import explain
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MAX_PIXELS = 64_000_000
+MAX_BYTES = 1_000_000_000
+PERCENTILES = (1.0, 99.0)
+GREY = ("MONOCHROME1", "MONOCHROME2")
+IMAGE_TAGS = (
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+)
+
+Window = Literal["header"] | tuple[float, float] | None
+
+
+def read_dicom(path: Path, window: Window = None) -> np.ndarray:
+    """Read a grey single-frame DICOM file as uint8 of shape (H, W), bright where the film is bright.
+
+    Rescale slope and intercept are applied, the window maps values to 0..255, and MONOCHROME1 is inverted after that.
+
+    Parameters
+    ----------
+    path: the file; compressed syntaxes are read where pydicom finds a decoder for them
+    window: None for the range between the image's own 1st and 99th percentiles; "header" for the file's WindowCenter
+        and WindowWidth (percentiles when it has none); or (centre, width) in rescaled units
+
+    Raises `InputError` when the file is no readable grey image (see `read_values`) or the width is not above 0.
+    """
+    values, header = read_values(path)
+    image = apply_window(values, *_window_limits(values, header, window, path))
+    return 255 - image if header.PhotometricInterpretation == "MONOCHROME1" else image
+
+
+def read_values(path: Path) -> "tuple[np.ndarray, Dataset]":
+    """Read the rescaled values of a grey DICOM file, float32 of shape (H, W), and its data set.
+
+    Values are in the file's own units and not inverted: with MONOCHROME1 low is bright.
+
+    Raises `InputError` when the file is not DICOM, lacks pixel data or a tag (named), is in colour, holds several
+    frames, has more than 64 million pixels, is truncated, or is compressed in a syntax that cannot be decoded here.
+    """
+    from pydicom.pixels import apply_modality_lut
+
+    header = read_header(path, pixels=True)
+    check_image(header, path)
+    if "PixelData" not in header:
+        raise InputError(f"{path}: found no pixel data; expected an image")
+    _check_decodable(header, path)
+    with damage_named(path, "pixel data"):
+        values = apply_modality_lut(header.pixel_array, header).astype(np.float32)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise InputError(f"{path}: found rescaled values that are no finite grey image; expected (rows, columns)")
+    return values, header
+
+
+def read_header(path: Path, *, pixels: bool = False) -> "Dataset":
+    """Read a DICOM file's data set, its pixels only if asked for; `InputError` when it is no readable DICOM file."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    with damage_named(path, "DICOM data set"):
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(f"{path}: found {size:,} bytes; expected at most {MAX_BYTES:,}")
+        try:
+            syntax = pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID")
+        except InvalidDicomError as error:
+            raise InputError(f"{path}: is not a DICOM file; expected the letters DICM after 128 bytes") from error
+        # pydicom would inflate the whole file before anything of it is known: a small one could fill the memory.
+        if syntax == DeflatedExplicitVRLittleEndian:
+            raise InputError(f"{path}: its transfer syntax is {syntax.name}, which is not read; expected another one")
+        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+
+
+def check_image(header: "Dataset", path: Path) -> None:
+    """Raise an `InputError` unless the data set describes one grey frame of a bearable size."""
+    require_tags(header, IMAGE_TAGS, path)
+    with damage_named(path, "description of its pixels"):
+        if header.SamplesPerPixel != 1 or header.PhotometricInterpretation not in GREY:
+            found = header.PhotometricInterpretation
+            raise InputError(f"{path}: its PhotometricInterpretation is {found}; expected {' or '.join(GREY)}")
+        if (frames := header.get("NumberOfFrames") or 1) > 1:
+            raise InputError(f"{path}: holds {frames} frames; expected one")
+        if header.Rows * header.Columns > MAX_PIXELS:
+            raise InputError(f"{path}: has {header.Rows} x {header.Columns} pixels; expected at most {MAX_PIXELS:,}")
+
+
+def require_tags(header: "Dataset", tags: tuple[str, ...], path: Path) -> None:
+    """Raise an `InputError` that names the first of `tags` the data set lacks, or holds without a value."""
+    for tag in tags:
+        with damage_named(path, f"tag {tag}"):
+            if header.get(tag) in (None, ""):
+                raise InputError(f"{path}: found no tag {tag}; expected it in an image")
+
+
+def apply_window(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map values to uint8: `low` and below to 0, `high` and above to 255, between them linearly."""
+    scaled = (values - low) * (255 / max(high - low, 1e-6))
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def percentile_limits(values: np.ndarray) -> tuple[float, float]:
+    """The values' 1st and 99th percentiles: the window of an image that names none."""
+    low, high = np.percentile(values, PERCENTILES)
+    return float(low), float(high)
+
+
+def _window_limits(values: np.ndarray, header: "Dataset", window: Window, path: Path) -> tuple[float, float]:
+    if window == "header":
+        window = _header_window(header, path)
+    if window is None:
+        return percentile_limits(values)
+    centre, width = window
+    if not width > 0:
+        raise InputError(f"{path}: the window's width is {width}; expected a number above 0")
+    return centre - width / 2, centre + width / 2
+
+
+def _header_window(header: "Dataset", path: Path) -> tuple[float, float] | None:
+    """WindowCenter and WindowWidth; the first pair where a file names several views."""
+    with damage_named(path, "window"):
+        pair = [header.get(tag) for tag in ("WindowCenter", "WindowWidth")]
+        if any(value in (None, "") for value in pair):
+            return None
+        centre, width = (float(np.atleast_1d(value)[0]) for value in pair)
+        return centre, width
+
+
+def _check_decodable(header: "Dataset", path: Path) -> None:
+    from pydicom.pixels import get_decoder
+
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise InputError(f"{path}: found no tag TransferSyntaxUID; expected it in the file's meta information")
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise InputError(f"{path}: its transfer syntax is {syntax.name}, which cannot be decoded on this machine")
+
+
+@contextmanager
+def damage_named(path: Path, part: str) -> Iterator[None]:
+    """Turn whatever is raised inside into one sentence: on a damaged file, pydicom and the decoders raise anything."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise explain(error, path) from error
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise InputError(f"{path}: its {part} is damaged or cut off ({reason})") from error

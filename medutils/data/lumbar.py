@@ -1,0 +1,365 @@
+"""Lumbar MRI: the tables and DICOM tree of RSNA 2024, and folders of slices or volumes such as SPIDER's."""
+
+import io
+import os
+import re
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from medutils.data.dicom import apply_window, check_image, damage_named, percentile_limits, read_header, require_tags
+from medutils.errors import InputError
+from medutils.files import explain
+from medutils.tables import check_records
+
+GRADES = ("Normal/Mild", "Moderate", "Severe")
+LEVELS = ("l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1")
+# A condition is graded on the one kind of series that shows it (RSNA 2024, and its label coordinates).
+SERIES_OF_CONDITION = {
+    "spinal_canal_stenosis": "Sagittal T2/STIR",
+    "left_neural_foraminal_narrowing": "Sagittal T1",
+    "right_neural_foraminal_narrowing": "Sagittal T1",
+    "left_subarticular_stenosis": "Axial T2",
+    "right_subarticular_stenosis": "Axial T2",
+}
+CONDITIONS = tuple(SERIES_OF_CONDITION)
+TARGETS = tuple(f"{condition}_{level}" for condition, level in product(CONDITIONS, LEVELS))
+SERIES = ("Sagittal T1", "Sagittal T2/STIR", "Axial T2")
+NOT_LABELLED = "Not labelled"
+NOT_DESCRIBED = "Not described"
+
+VOLUMES = (".nii", ".nii.gz", ".mha")
+MAX_VOXELS = 512_000_000
+MAX_COORDINATE = 1e6
+PLACE_TAGS = ("InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+PLANES = ("sagittal", "coronal", "axial")  # by the patient axis (left, back, head) nearest to the plane's normal
+
+
+class _Slice(NamedTuple):
+    """What a DICOM header says of a slice: its place is the centre (mm) and the plane's normal, in patient axes."""
+
+    path: Path
+    instance: int
+    description: str
+    normal: np.ndarray
+    centre: np.ndarray
+
+
+def load_rsna_targets(folder: Path) -> pd.DataFrame:
+    """Read `train.csv`: one row a study (index `study_id`, text), the 25 targets as columns, NaN where not labelled.
+
+    Raises `InputError` for a missing target, a label that is no grade, or a study that comes twice.
+    """
+    path = folder / "train.csv"
+    table = _read_csv(path, ("study_id", *TARGETS)).set_index("study_id")
+    if (twice := table.index.duplicated()).any():
+        raise InputError(f"{path}: study {table.index[twice][0]} comes twice; expected one row a study")
+    table = table[list(TARGETS)].replace("", np.nan)
+    unknown = table.notna() & ~table.isin(GRADES)
+    if unknown.to_numpy().any():
+        row, column = np.argwhere(unknown.to_numpy())[0]
+        found, target, study = table.iloc[row, column], TARGETS[column], table.index[row]
+        raise InputError(
+            f"{path}: {target} of study {study} is '{found}'; expected {', '.join(GRADES)} or an empty cell"
+        )
+    return table
+
+
+def load_rsna_tables(folder: Path) -> pd.DataFrame:
+    """Read `train.csv` as records, one for each study and target that has a grade.
+
+    `record_id` is `study:target` and `label` one of `GRADES`; own columns are study_id, target, condition, level and
+    series_description (the kind of series that shows the condition). `attrs["unlabelled"]` counts the empty cells.
+    """
+    targets = load_rsna_targets(folder)
+    cells = targets.rename_axis(columns="target").stack().rename("label").dropna().reset_index()
+    parts = cells["target"].str.extract(r"(?P<condition>.+)_(?P<level>l\d_[ls]\d)$")
+    records = pd.DataFrame(
+        {
+            "record_id": cells["study_id"] + ":" + cells["target"],
+            "patient": cells["study_id"],
+            "label": cells["label"],
+            "source": "rsna_lumbar",
+            "split": "",
+            "path": str(folder / "train.csv"),
+            "study_id": cells["study_id"],
+            "target": cells["target"],
+            "condition": parts["condition"],
+            "level": parts["level"],
+            "series_description": parts["condition"].map(SERIES_OF_CONDITION),
+        }
+    )
+    records = check_records(records)
+    records.attrs["unlabelled"] = int(targets.isna().to_numpy().sum())
+    return records
+
+
+def load_series(folder: Path) -> pd.DataFrame:
+    """Read `train_series_descriptions.csv` as records, one a series, `label` being its description.
+
+    Own columns: study_id, series_id, orientation (`sagittal` or `axial`) and weighting (`T1`, `T2` or `T2/STIR`).
+    """
+    path = folder / "train_series_descriptions.csv"
+    table = _read_csv(path, ("study_id", "series_id", "series_description"))
+    unknown = table.loc[~table["series_description"].isin(SERIES), "series_description"]
+    if len(unknown):
+        raise InputError(f"{path}: found a series described as '{unknown.iloc[0]}'; expected {', '.join(SERIES)}")
+    parts = table["series_description"].str.split(" ", n=1, expand=True)
+    record_id = table["study_id"] + "/" + table["series_id"]
+    images = folder / "train_images"
+    return check_records(
+        pd.DataFrame(
+            {
+                "record_id": record_id,
+                "patient": table["study_id"],
+                "label": table["series_description"],
+                "source": "rsna_lumbar",
+                "split": "",
+                "path": str(images) + "/" + record_id if images.is_dir() else "",
+                "study_id": table["study_id"],
+                "series_id": table["series_id"],
+                "orientation": parts[0].str.lower(),
+                "weighting": parts[1],
+            }
+        )
+    )
+
+
+def load_coordinates(folder: Path) -> pd.DataFrame:
+    """Read where in which image each target was graded: `train_label_coordinates.csv`, or a corrected copy of it.
+
+    A corrected copy is named `train_label_coordinates.<anything>.csv` and is taken only where there is no plain one.
+    Columns: study_id, series_id (text), instance_number, condition, level, x, y (pixels from the image's left and top
+    edge), target, then whatever the copy adds. Conditions and levels are spelt as in `TARGETS`, also where the file
+    writes `Spinal Canal Stenosis` and `L1/L2`.
+    """
+    plain = folder / "train_label_coordinates.csv"
+    path = next((p for p in (plain, *sorted(folder.glob("train_label_coordinates.*.csv"))) if p.is_file()), plain)
+    table = _read_csv(path, ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"))
+    for column in ("condition", "level"):
+        table[column] = table[column].str.lower().str.replace(r"[ /]", "_", regex=True)
+    for column in ("instance_number", "x", "y"):
+        numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
+        sound = numbers.abs() < MAX_COORDINATE
+        if column == "instance_number":
+            sound &= numbers % 1 == 0
+        if not sound.all():
+            raise InputError(
+                f"{path}: found '{table.loc[~sound, column].iloc[0]}' in column {column}; expected a number"
+            )
+        table[column] = numbers.astype(int) if column == "instance_number" else numbers
+    table.insert(7, "target", table["condition"] + "_" + table["level"])
+    unknown = table.loc[~table["target"].isin(TARGETS), "target"]
+    if len(unknown):
+        raise InputError(f"{path}: found the target '{unknown.iloc[0]}'; expected one of the 25, such as {TARGETS[0]}")
+    return table
+
+
+def load_dicom_tree(folder: Path) -> pd.DataFrame:
+    """Read `train_images/<study>/<series>/<instance>.dcm` as records, one a slice, from the headers alone.
+
+    Slices of a series follow each other by place in the patient, never by name. `position_mm` is the slice's centre
+    along the series' mean normal; for parallel slices that is ImagePositionPatient along the normal up to a constant,
+    and it also holds for axial stacks that tilt from disc to disc. Own columns: study_id, series_id,
+    series_description (from `train_series_descriptions.csv`, else the file), orientation, instance, position_mm.
+
+    What cannot be read is skipped and named in `attrs["skipped"]`, a list of (path, reason). Raises `InputError` when
+    no slice is left.
+    """
+    root = folder / "train_images"
+    table = load_series(folder) if (folder / "train_series_descriptions.csv").is_file() else pd.DataFrame()
+    described = dict(zip(table.get("record_id", ()), table.get("label", ()), strict=True))
+    skipped: list[tuple[str, str]] = []
+    rows: list[dict[str, object]] = []
+    for study in _listing(root, skipped):
+        for series in _listing(study, skipped):
+            rows += _series_rows(series, _read_slices(series, skipped), described)
+    if not rows:
+        reason = f"; the first of {len(skipped)} faults is in {': '.join(skipped[0])}" if skipped else ""
+        raise InputError(f"{root}: found no readable slice; expected <study>/<series>/<instance>.dcm{reason}")
+    records = check_records(pd.DataFrame(rows))
+    records.attrs["skipped"] = skipped
+    return records
+
+
+def load_slices(folder: Path) -> pd.DataFrame:
+    """Read a folder of `<patient>/*.png` slices and of .nii, .nii.gz and .mha volumes as records, one a file.
+
+    A volume lies in its patient's folder, or in `folder` itself, where the patient is its name up to the first `_`
+    (SPIDER: `11_t2.mha`). Own column: `kind`, `image` or `volume`; `mid_sagittal` gives a volume's picture. Files of
+    other kinds and empty ones are skipped and named in `attrs["skipped"]`, a list of (path, reason).
+    """
+    skipped: list[tuple[str, str]] = []
+    rows = []
+    for path in _listing(folder, skipped):
+        inside = _listing(path, skipped) if path.is_dir() else [path]
+        for file in inside:
+            kind = _kind(file, top=file is path)
+            if kind and file.stat().st_size:
+                patient = path.name if path.is_dir() else file.name.split(".")[0].split("_")[0]
+                rows.append(
+                    {
+                        "record_id": file.relative_to(folder).as_posix(),
+                        "patient": patient,
+                        "label": NOT_LABELLED,
+                        "source": "spider_lumbar",
+                        "split": "",
+                        "path": str(file),
+                        "kind": kind,
+                    }
+                )
+            else:
+                skipped.append((str(file), "is empty" if kind else "is no slice or volume"))
+    if not rows:
+        raise InputError(f"{folder}: found no slice; expected <patient>/*.png or volumes ({', '.join(VOLUMES)})")
+    records = check_records(pd.DataFrame(rows))
+    records.attrs["skipped"] = skipped
+    return records
+
+
+def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Read a NIfTI or MetaImage volume as sagittal slices, whatever way it was stored.
+
+    Returns float32 of shape (slices from the patient's right to left, rows from head to foot, columns from front to
+    back) and the spacing in mm in that order. Raises `InputError` for a file that is no grey volume of three
+    dimensions or has more than 512 million voxels.
+    """
+    import SimpleITK as sitk
+
+    _check_own_voxels(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
+            found = f"{reader.GetDimension()} dimensions and {reader.GetNumberOfComponents()} values a voxel"
+            raise InputError(f"{path}: has {found}; expected three dimensions and one value")
+        if (voxels := int(np.prod(reader.GetSize(), dtype=np.int64))) > MAX_VOXELS:
+            raise InputError(f"{path}: has {voxels:,} voxels; expected at most {MAX_VOXELS:,}")
+        image = sitk.DICOMOrient(reader.Execute(), "PIL")
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ")
+        raise InputError(f"{path}: is no readable volume ({reason})") from error
+    return sitk.GetArrayFromImage(image).astype(np.float32), image.GetSpacing()[::-1]
+
+
+def _check_own_voxels(path: Path) -> None:
+    """A MetaImage header can name any file of the machine as its voxels: only the file's own are read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(65_536)
+    except OSError as error:
+        raise explain(error, path) from error
+    if path.suffix == ".mha" and not re.search(rb"^ElementDataFile *= *LOCAL\s", head, re.MULTILINE):
+        raise InputError(f"{path}: its header names no voxels of its own; expected ElementDataFile = LOCAL")
+
+
+def mid_sagittal(path: Path) -> np.ndarray:
+    """The middle sagittal slice of a volume as uint8 (H, W), head up, front left, pixels made square, 1-99 % window."""
+    from PIL import Image
+
+    volume, (_, height, width) = read_volume(path)
+    values = volume[len(volume) // 2]
+    picture = Image.fromarray(apply_window(values, *percentile_limits(values)))
+    pixel = min(height, width)
+    size = (round(picture.width * width / pixel), round(picture.height * height / pixel))
+    return np.asarray(picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR))
+
+
+def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a CSV file as text, with commas or semicolons, with or without a byte-order mark."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        separator = max(",;", key=text.partition("\n")[0].count)
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
+    except OSError as error:
+        raise explain(error, path) from error
+    except ValueError as error:  # not UTF-8, no columns, or rows of unequal length
+        raise InputError(f"{path}: is no CSV table ({str(error).strip()})") from error
+    for column in columns:
+        if column not in table:
+            raise InputError(f"{path}: found no column '{column}'; expected {', '.join(columns[:3])} and so on")
+    ids = table.loc[:, table.columns.isin(("study_id", "series_id"))]
+    if wrong := [name for name in ids if not ids[name].str.fullmatch(r"\d+").all()]:
+        found = ids.loc[~ids[wrong[0]].str.fullmatch(r"\d+"), wrong[0]].iloc[0]
+        raise InputError(f"{path}: found '{found}' in column {wrong[0]}; expected a whole number")
+    return table
+
+
+def _listing(folder: Path, skipped: list[tuple[str, str]]) -> list[Path]:
+    """What lies in a folder, sorted by name, hidden files left out; what cannot be read or named is skipped."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        skipped.append((str(folder), str(explain(error, folder)).removeprefix(f"{folder}: ")))
+        return []
+    sound = [path for path in paths if path.name == os.fsencode(path.name).decode(errors="replace")]
+    skipped += [(repr(str(path)), "its name is no UTF-8 text") for path in paths if path not in sound]
+    return sound
+
+
+def _kind(file: Path, top: bool) -> str | None:
+    if file.is_file() and file.name.endswith(VOLUMES):
+        return "volume"
+    return "image" if file.is_file() and file.suffix == ".png" and not top else None
+
+
+def _read_slices(series: Path, skipped: list[tuple[str, str]]) -> list[_Slice]:
+    slices = []
+    for path in _listing(series, skipped):
+        try:
+            slices.append(_read_slice(path))
+        except InputError as error:
+            skipped.append((str(path), str(error).removeprefix(f"{path}: ")))
+    return slices
+
+
+def _read_slice(path: Path) -> _Slice:
+    header = read_header(path)
+    check_image(header, path)
+    require_tags(header, PLACE_TAGS, path)
+    with damage_named(path, "place in the patient"):
+        needed = header.Rows * header.Columns * header.BitsAllocated // 8
+        # Tells a file that lost its pixels without reading them: it is shorter than the image it describes.
+        if not header.file_meta.TransferSyntaxUID.is_compressed and (found := path.stat().st_size) < needed:
+            raise InputError(f"{path}: has no pixel data or is cut off: found {found} bytes, expected over {needed}")
+        along_row, along_column = np.array(header.ImageOrientationPatient, dtype=float).reshape(2, 3)
+        between_rows, between_columns = header.PixelSpacing
+        to_centre = along_row * between_columns * (header.Columns - 1) + along_column * between_rows * (header.Rows - 1)
+        centre = np.array(header.ImagePositionPatient, dtype=float) + to_centre / 2
+        normal = np.cross(along_row, along_column)
+        if centre.shape != (3,) or not np.isfinite(centre).all() or not abs(np.linalg.norm(normal) - 1) < 0.01:
+            raise InputError(
+                f"{path}: ImageOrientationPatient and ImagePositionPatient give no place; expected a plane"
+            )
+        return _Slice(path, int(header.InstanceNumber), str(header.get("SeriesDescription") or ""), normal, centre)
+
+
+def _series_rows(series: Path, slices: list[_Slice], described: dict[str, str]) -> list[dict[str, object]]:
+    """Records of one series, in order of the slices' centres along their mean normal."""
+    mean = np.sum([one.normal for one in slices], axis=0)
+    mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
+    rows = []
+    for one in sorted(slices, key=lambda one: (float(one.centre @ mean), one.instance)):
+        study, name = series.parent.name, series.name
+        description = described.get(f"{study}/{name}") or one.description or NOT_DESCRIBED
+        rows.append(
+            {
+                "record_id": f"{study}/{name}/{one.path.name}",
+                "patient": study,
+                "label": description,
+                "source": "rsna_lumbar",
+                "split": "",
+                "path": str(one.path),
+                "study_id": study,
+                "series_id": name,
+                "series_description": description,
+                "orientation": PLANES[int(np.abs(one.normal).argmax())],
+                "instance": one.instance,
+                "position_mm": float(one.centre @ mean),
+            }
+        )
+    return rows

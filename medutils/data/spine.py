@@ -1,0 +1,164 @@
+"""Tables of spine measurements: the Kaggle file of write-up 000, the vertebral table of OpenML, or the reader's own."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medutils.data.manifest import Located, load_manifest, locate
+from medutils.data.phantoms.spine import make_spine
+from medutils.errors import InputError
+from medutils.files import cache_dir, explain, written_whole
+from medutils.tables import RECORD_COLUMNS, check_records
+
+MIN_ROWS, MIN_ROWS_PER_CLASS = 50, 10
+# OpenML numbers its classes; its own counts (210 and 100) say which is which, and `fetch_vertebral` checks them.
+OPENML_CLASSES = {"1": "Abnormal", "2": "Normal"}
+
+
+def open_spine(
+    data: str = "auto",
+    *,
+    class_column: str = "Class_att",
+    negative: str = "Normal",
+    positive: str = "Abnormal",
+    patient_column: str = "",
+) -> tuple[pd.DataFrame, Located]:
+    """Find the spine table and read it.
+
+    `data` is `auto`, `phantom`, `openml` (six columns, fetched once without a key) or the path of a table.
+    """
+    located = find_spine(data)
+    return load_spine(located.path, class_column, negative, positive, patient_column), located
+
+
+def find_spine(data: str = "auto") -> Located:
+    """Find the spine table, fetch it from OpenML (`openml`), or make the phantom; see `locate`."""
+    if data == "openml":
+        return Located("vertebral", "real", fetch_vertebral())
+    return locate("spine", data, make_spine)
+
+
+def load_spine(
+    path: Path,
+    class_column: str = "Class_att",
+    negative: str = "Normal",
+    positive: str = "Abnormal",
+    patient_column: str = "",
+) -> pd.DataFrame:
+    """Read a table of measurements into records, one a row, with the measurements as float columns.
+
+    Columns without a name are left out: the Kaggle file has a 14th that holds free text. Each row is a patient of its
+    own unless `patient_column` names one. Raises `InputError` for all else that is not a number where one is due.
+    """
+    table = _read_table(path)
+    for column in filter(None, (class_column, patient_column)):
+        if column not in table:
+            raise InputError(f"{path}: found no column '{column}'; its columns are {', '.join(table.columns)}")
+    label = table[class_column].str.strip()
+    _check_classes(path, label, class_column, (negative, positive))
+    measures = _numbers(path, table.drop(columns=[c for c in (class_column, patient_column) if c]))
+    if (twice := measures.assign(label=label).duplicated(keep=False)).any():
+        rows = ", ".join(str(row + 2) for row in np.flatnonzero(twice)[:6])
+        raise InputError(f"{path}: lines {rows} hold the same row more than once; expected each row once")
+    record_id = pd.Series([f"row-{row:04d}" for row in range(1, len(table) + 1)])
+    head = pd.DataFrame(
+        {
+            "record_id": record_id,
+            "patient": table[patient_column] if patient_column else record_id,
+            "label": label,
+            "source": "table",
+            "split": "",
+            "path": path.name,
+        }
+    )
+    return check_records(pd.concat([head, measures], axis=1))
+
+
+def features(records: pd.DataFrame) -> list[str]:
+    """Names of the measurement columns of a records table."""
+    return [column for column in records.columns if column not in RECORD_COLUMNS]
+
+
+def fetch_vertebral() -> Path:
+    """Fetch the two-class vertebral table (310 rows, six measurements) from OpenML once; return it as a CSV file.
+
+    The columns bear the names of the Kaggle file, `Col1` to `Col6`. Raises `InputError` when OpenML cannot be reached
+    or its class counts are not those of the manifest.
+    """
+    path = cache_dir() / "datasets" / "vertebral" / "vertebral.csv"
+    if path.is_file():
+        return path
+    from sklearn.datasets import fetch_openml
+
+    manifest = load_manifest("spine")
+    number = next(int(source.address) for source in manifest.sources if source.kind == "openml")
+    home = str(path.with_name("openml"))
+    # The pandas parser stumbles over a class whose names are numbers; the slower one reads them as text.
+    try:
+        frame = fetch_openml(data_id=number, as_frame=True, parser="liac-arff", data_home=home, n_retries=1).frame
+    except (OSError, ValueError) as error:  # no network, or a checksum that does not fit
+        raise InputError(
+            f"data: OpenML data set {number} could not be fetched ({error}); expected a network"
+        ) from error
+    columns = [f"Col{number}" for number in range(1, 7)]
+    if frame.shape[1] != len(columns) + 1:
+        raise InputError(f"OpenML data set {number}: found {frame.shape[1]} columns, expected {len(columns) + 1}")
+    table = frame.set_axis([*columns, "Class_att"], axis=1)
+    table["Class_att"] = table["Class_att"].astype(str).map(OPENML_CLASSES)
+    counts = table["Class_att"].value_counts().to_dict()
+    if counts != manifest.counts:
+        raise InputError(f"OpenML data set {number}: found the classes {counts}, expected {manifest.counts}")
+    with written_whole(path) as part:
+        table.to_csv(part, index=False)
+    return path
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV file as text, whatever its separator and with or without a byte-order mark."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise explain(error, path) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV table") from error
+    header = text.partition("\n")[0]
+    try:
+        table = pd.read_csv(
+            io.StringIO(text),
+            sep=max(",;\t", key=header.count),
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=True,
+            index_col=False,
+        )
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: {str(error).strip()}; expected a CSV table with a header line") from error
+    if len(table) < MIN_ROWS:
+        raise InputError(f"{path}: found {len(table)} rows; expected at least {MIN_ROWS}")
+    return table.loc[:, [not str(name).startswith("Unnamed:") for name in table.columns]]
+
+
+def _check_classes(path: Path, label: pd.Series, column: str, classes: tuple[str, str]) -> None:
+    unknown = label[~label.isin(classes)]
+    if len(unknown):
+        line, found = unknown.index[0] + 2, unknown.iloc[0]
+        raise InputError(f"{path}: line {line}: {column} is '{found}'; expected '{classes[0]}' or '{classes[1]}'")
+    for name in classes:
+        if (count := int((label == name).sum())) < MIN_ROWS_PER_CLASS:
+            raise InputError(
+                f"{path}: {column} is '{name}' in {count} rows; expected at least {MIN_ROWS_PER_CLASS} of each class"
+            )
+
+
+def _numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    if table.shape[1] == 0:
+        raise InputError(f"{path}: found no column of measurements beside the class; expected at least one")
+    numbers = table.apply(lambda column: pd.to_numeric(column.str.strip(), errors="coerce")).astype(float)
+    wrong = ~np.isfinite(numbers.to_numpy())
+    if wrong.any():
+        row, position = np.argwhere(wrong)[0]
+        column, found = table.columns[position], table.iloc[row, position]
+        raise InputError(f"{path}: line {row + 2}: {column} is '{found}'; expected a finite number")
+    return numbers

@@ -1,0 +1,140 @@
+"""Splits by patient: stratified, the same on every machine, saved with their records' hash, checked for overlap."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+
+from medutils.errors import InputError
+from medutils.files import explain, sha256, write_json
+from medutils.tables import SPLITS, check_records
+
+FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+def split_by_patient(
+    records: pd.DataFrame,
+    fractions: Mapping[str, float] = FRACTIONS,
+    seed: int = 0,
+    keep: tuple[str, ...] = (),
+) -> pd.DataFrame:
+    """Return `records` with `split` filled: each patient in one split, each label in each split.
+
+    Rows whose split is in `keep` stay as they are (a published test set, say), and the rest is divided by `fractions`.
+    Patients are ordered by a hash of the seed and their name, so the result is the same on every machine and does not
+    depend on the order of the rows. Raises `InputError` when the fractions do not sum to 1, a class has fewer patients
+    than there are splits, or a patient has rows both in `keep` and in the rest.
+    """
+    _check_fractions(fractions)
+    records = check_records(records)
+    kept = records["split"].isin(keep)
+    both = set(records.loc[kept, "patient"]) & set(records.loc[~kept, "patient"])
+    if both:
+        raise InputError(
+            f"split: {len(both)} patients ({min(both)}, ...) are both in {' and '.join(keep)} and outside; "
+            "expected each patient in one split"
+        )
+    split = records["split"].where(kept, records["patient"].map(assign_patients(records[~kept], fractions, seed)))
+    return records.assign(split=split)
+
+
+def assign_patients(records: pd.DataFrame, parts: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Assign each patient of `records` to one of `parts`, whose values are the share of records each should get.
+
+    A patient counts for the class that most of their records have. Within a class, patients come in the order of their
+    hash, and each goes to the part that lacks most records; the last ones fill parts that are still empty.
+    """
+    sizes = records.groupby(["patient", "label"], sort=True).size().reset_index(name="records")
+    stratum = sizes.sort_values(["records", "label"], ascending=[False, True]).drop_duplicates("patient")
+    total = sizes.groupby("patient")["records"].sum()
+    assigned: dict[str, str] = {}
+    for label, group in stratum.groupby("label", sort=True):
+        patients = sorted(group["patient"], key=lambda patient: _order(seed, patient))
+        if len(patients) < len(parts):
+            raise InputError(
+                f"label '{label}' has {len(patients)} patients; expected at least {len(parts)}, one a split"
+            )
+        whole = int(total[patients].sum())
+        lacking = {part: share * whole for part, share in parts.items()}
+        empty = list(parts)
+        for left, patient in zip(range(len(patients), 0, -1), patients, strict=True):
+            part = max(empty if len(empty) >= left else parts, key=lacking.__getitem__)
+            assigned[patient] = part
+            lacking[part] -= int(total[patient])
+            empty = [name for name in empty if name != part]
+    return assigned
+
+
+def _order(seed: int, patient: str) -> bytes:
+    return hashlib.sha256(f"{seed}\t{patient}".encode()).digest()
+
+
+def _check_fractions(fractions: Mapping[str, float]) -> None:
+    if unknown := set(fractions) - set(SPLITS[1:]):
+        raise InputError(f"fractions: found {', '.join(sorted(unknown))}; expected {', '.join(SPLITS[1:])}")
+    if min(fractions.values(), default=0) <= 0 or abs(sum(fractions.values()) - 1) > 1e-9:
+        raise InputError(f"fractions: found {dict(fractions)}; expected positive numbers that sum to 1")
+
+
+def records_hash(records: pd.DataFrame) -> str:
+    """SHA-256 of what a split rests on: every record's id, patient and label, in any order and place on disk."""
+    lines = sorted(records[["record_id", "patient", "label"]].agg("\t".join, axis=1))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def save_split(records: pd.DataFrame, path: Path) -> None:
+    """Write the split of each record as JSON, with the hash of the records."""
+    split = dict(sorted(zip(records["record_id"], records["split"], strict=True)))
+    write_json(path, {"records_sha256": records_hash(records), "split": split})
+
+
+def load_split(records: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return `records` with the split saved at `path`; `InputError` when it was saved for other records."""
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        split, saved_hash = dict(saved["split"]), saved["records_sha256"]
+    except OSError as error:
+        raise explain(error, path) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a saved split; expected JSON with records_sha256 and split") from error
+    if saved_hash != (found := records_hash(records)):
+        raise InputError(f"{path}: it was saved for records {saved_hash:.12}; found records {found:.12}")
+    return check_records(records.assign(split=records["record_id"].map(split)))
+
+
+def content_hashes(records: pd.DataFrame, root: Path = Path()) -> pd.Series:
+    """SHA-256 of each record's own file, "" for a record that has none or shares it (a row of a table).
+
+    `root` is put before paths that are relative.
+    """
+    own = (records["path"] != "") & ~records["path"].duplicated(keep=False)
+    hashes = [sha256(root / path) if mine else "" for path, mine in zip(records["path"], own, strict=True)]
+    return pd.Series(hashes, records.index, dtype=str)
+
+
+def overlap(records: pd.DataFrame, contents: pd.Series) -> pd.DataFrame:
+    """What each two splits share: columns `first`, `second`, `patients`, `files` (contents that are in both)."""
+    named = {name: records["split"] == name for name in SPLITS[1:] if (records["split"] == name).any()}
+    rows = [
+        {
+            "first": first,
+            "second": second,
+            "patients": len(set(records.loc[named[first], "patient"]) & set(records.loc[named[second], "patient"])),
+            "files": len((set(contents[named[first]]) & set(contents[named[second]])) - {""}),
+        }
+        for first, second in combinations(named, 2)
+    ]
+    return pd.DataFrame(rows, columns=["first", "second", "patients", "files"])
+
+
+def check_no_overlap(records: pd.DataFrame, root: Path = Path()) -> None:
+    """Raise `InputError` when two splits share a patient, or a file of the same content under any name."""
+    for row in overlap(records, content_hashes(records, root)).itertuples():
+        if row.patients or row.files:
+            raise InputError(
+                f"split: {row.first} and {row.second} share {row.patients} patients and {row.files} identical files; "
+                "expected none"
+            )

@@ -1,0 +1,140 @@
+"""The commands `medutils data ...`: what datasets there are, and getting, checking, making and auditing one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medutils.errors import InputError
+
+if TYPE_CHECKING:
+    from medutils.data.manifest import Located
+
+app = typer.Typer(no_args_is_help=True, help="The datasets of the book: list, show, fetch, verify, make, audit.")
+
+Name = Annotated[str, typer.Argument(help="The dataset's name, as `medutils data list` gives it.")]
+Data = Annotated[str, typer.Option(help="auto, phantom, or the path of a file or folder.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write into; the cache, where chapters look, when left out.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file as well.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """List all datasets and where each is found."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from medutils.data.manifest import load_manifest, manifest_names
+
+    table = Table(*(Column(name, overflow="fold") for name in ("name", "title", "found")))
+    for name in manifest_names():
+        table.add_row(name, load_manifest(name).title, _where(name))
+    Console().print(table)
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print a dataset's card: what it is, its licence and counts, known faults, and how to get it."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from medutils.data.cards import card
+    from medutils.data.manifest import load_manifest
+
+    text = card(load_manifest(name))
+    Console().print(Markdown(text.partition("\n")[2].replace("{cite}", "")))
+
+
+@app.command()
+def fetch(name: Name) -> None:
+    """Download a dataset into the cache, or print what to do by hand and end with 1."""
+    from medutils.data.fetch import fetch as fetch_dataset
+    from medutils.data.fetch import manual_steps
+    from medutils.data.manifest import load_manifest
+
+    manifest = load_manifest(name)
+    if not any(source.archive or source.kind == "openml" for source in manifest.sources):
+        typer.echo(manual_steps(manifest))
+    found = fetch_dataset(manifest)
+    typer.echo(f"{name}: {found.path}")
+    if found.unknown_sha256:
+        typer.echo(
+            f"The manifest knows no hash of the archive, so it was not checked; its SHA-256 is {found.unknown_sha256}"
+        )
+
+
+@app.command()
+def verify(name: Name, data: Data = "auto") -> None:
+    """Open every file of a dataset and compare its counts with the manifest; end with 1 on a fault."""
+    from rich.console import Console
+
+    from medutils.data.manifest import load_manifest
+    from medutils.data.verify import report
+    from medutils.data.verify import verify as verify_dataset
+
+    found = verify_dataset(load_manifest(name), _located(name, data))
+    Console().print(report(found))
+    if found.faults:
+        raise InputError(f"{found.located.path}: found {len(found.faults):,} faults, listed above; expected none")
+
+
+@app.command()
+def make(name: Name, out: Out = None, seed: int = 0) -> None:
+    """Make a dataset's phantom."""
+    from medutils.data.manifest import kind_of, load_manifest, locate
+    from medutils.data.registry import dataset
+    from medutils.files import written_whole
+
+    maker = dataset(name).make
+    if out is None:
+        if seed:
+            raise InputError(
+                f"--seed: found {seed} without --out; expected a folder for a phantom other than the default"
+            )
+        typer.echo(f"{name}: {locate(name, 'phantom', maker).path}")
+        return
+    folder = out / load_manifest(name).folder
+    if folder.exists() and kind_of(folder) != "phantom":
+        raise InputError(f"{folder}: is there already and is no phantom; expected a folder that may be replaced")
+    with written_whole(folder) as part:
+        part.mkdir()
+        maker(part, seed=seed)
+    typer.echo(f"{name}: {folder}")
+
+
+@app.command()
+def audit(name: Name, data: Data = "auto", json_file: JsonFile = None) -> None:
+    """Look for what in a dataset could fool a model: overlap, duplicates, and what gives the class away."""
+    from rich.console import Console
+
+    from medutils.data.audit import audit as audit_records
+    from medutils.data.audit import report
+    from medutils.data.registry import load
+    from medutils.files import write_json
+
+    records, located = load(name, data)
+    found = audit_records(records)
+    console = Console()
+    console.print(f"{name} ({located.kind}): {located.path}")
+    for table in report(found):
+        console.print(table)
+    if json_file:
+        write_json(json_file, {"name": name, "kind": located.kind, **found.to_json()})
+
+
+def _located(name: str, data: str) -> "Located":
+    """Where a dataset is. One that is only a source of a composed set has no phantom: it is there or it is not."""
+    from medutils.data.manifest import locate
+    from medutils.data.registry import DATASETS
+
+    return locate(name, data, DATASETS[name].make if name in DATASETS else None)
+
+
+def _where(name: str) -> str:
+    """Where a dataset is found without making anything."""
+    from medutils.data.manifest import locate
+
+    try:
+        return str(locate(name).path)
+    except InputError:
+        return "not at hand"

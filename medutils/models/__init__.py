@@ -1,0 +1,1 @@
+"""Networks. They know nothing of data sets and nothing of evaluation."""

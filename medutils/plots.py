@@ -1,0 +1,145 @@
+"""Every figure of the book, in one style. Each takes the sentence that stands in for it when it cannot be seen."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.io.base_renderers import MimetypeRenderer
+from plotly.subplots import make_subplots
+
+from medutils.evaluate import Estimate
+
+# Okabe and Ito's colours, which remain apart for readers who see colours differently.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6B6B6B"
+COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
+
+pio.templates["book"] = go.layout.Template(
+    layout={
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+        "colorway": COLOURS,
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "margin": {"l": 55, "r": 15, "t": 55, "b": 95},
+        "legend": {"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0},
+        "xaxis": {"gridcolor": "#E6E6E6", "zerolinecolor": "#BBBBBB", "automargin": True},
+        "yaxis": {"gridcolor": "#E6E6E6", "zerolinecolor": "#BBBBBB", "automargin": True},
+        "title": {"font": {"size": 15}, "x": 0.01},
+    }
+)
+
+
+class _BookRenderer(MimetypeRenderer):
+    """A div and one `newPlot`, for a page that loads plotly's script itself; the same figure gives the same text."""
+
+    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
+        alt = fig_dict["layout"]["meta"]["alt"]
+        name = "fig-" + hashlib.sha256(pio.to_json(fig_dict, validate=False).encode()).hexdigest()[:12]
+        height = f"{fig_dict['layout']['height']}px"
+        options: dict[str, Any] = {"include_plotlyjs": False, "include_mathjax": False, "full_html": False}
+        config = {"responsive": True, "displayModeBar": False}
+        html = pio.to_html(fig_dict, **options, validate=False, div_id=name, default_height=height, config=config)
+        return {"text/html": f'<div role="img" aria-label="{alt}">{html}</div>', "text/plain": f"Figure: {alt}"}
+
+
+pio.renderers["book"] = _BookRenderer()
+
+
+def show(figure: go.Figure, alt: str, height: int = 380) -> None:
+    """Show a figure together with its text alternative, which must say what is to be seen."""
+    figure.update_layout(template="book", height=height, meta={"alt": alt.replace('"', "'")})
+    figure.show(renderer=os.environ.get("MEDUTILS_RENDERER") or None)
+
+
+def say(text: str) -> None:
+    """Show a sentence that takes its numbers from the run."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def class_bars(labels: pd.Series, on_what: str) -> go.Figure:
+    """Number of records in each class."""
+    counts = labels.value_counts()
+    bars = go.Bar(x=counts.index, y=counts, text=counts, marker_color=[BLUE, ORANGE, *COLOURS[2:]][: len(counts)])
+    return go.Figure(bars).update_layout(title=f"Rows by class ({on_what})", yaxis_title="rows")
+
+
+def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:
+    """Line charts side by side: each panel a table whose column `x` is the abscissa and whose others are lines."""
+    figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), horizontal_spacing=0.15)
+    for place, table in enumerate(panels.values(), start=1):
+        for colour, name in zip(COLOURS, table.columns.drop(x), strict=False):
+            line = go.Scatter(x=table[x], y=table[name], name=name.replace("_", " "), line={"color": colour, "width": 2})
+            figure.add_trace(line, row=1, col=place)
+        figure.update_xaxes(title=x, row=1, col=place)
+    return figure.update_layout(title=title)
+
+
+def intervals(
+    estimates: Mapping[str, Estimate], axis: str, title: str, marks: Mapping[str, float] | None = None
+) -> go.Figure:
+    """Estimates with their 95 % intervals, one below the other; `marks` are vertical lines with a name."""
+    names, values = list(estimates), list(estimates.values())
+    error = {
+        "type": "data",
+        "symmetric": False,
+        "array": [e.high - e.value for e in values],
+        "arrayminus": [e.value - e.low for e in values],
+    }
+    points = go.Scatter(
+        x=[e.value for e in values], y=names, error_x=error, mode="markers", marker={"size": 10, "color": BLUE}
+    )
+    figure = go.Figure(points).update_layout(title=title, xaxis_title=axis, showlegend=False)
+    figure.update_yaxes(autorange="reversed", range=[len(names) - 0.5, -0.5])
+    for colour, (name, value) in zip((ORANGE, RED, GREY), (marks or {}).items(), strict=False):
+        figure.add_vline(value, line={"color": colour, "dash": "dash"}, annotation={"text": name, "font_color": colour})
+    return figure
+
+
+def spread(
+    values: Mapping[str, np.ndarray], axis: str, title: str, marks: Mapping[str, float] | None = None
+) -> go.Figure:
+    """Histograms on top of each other, with named vertical lines."""
+    figure = go.Figure().update_layout(barmode="overlay", title=title, xaxis_title=axis, yaxis_title="seeds")
+    for colour, (name, part) in zip(COLOURS, values.items(), strict=False):
+        figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
+    for colour, (name, value) in zip((RED, GREY, GREEN), (marks or {}).items(), strict=False):
+        figure.add_vline(value, line={"color": colour, "dash": "dash"}, annotation={"text": name, "font_color": colour})
+    return figure
+
+
+def confusion_matrix(counts: pd.DataFrame, title: str) -> go.Figure:
+    """Counts of decisions by true class."""
+    heat = go.Heatmap(
+        z=counts.to_numpy(),
+        x=[f"decided {name}" for name in counts.columns],
+        y=[f"truly {name}" for name in counts.index],
+        text=counts.to_numpy(),
+        texttemplate="%{text}",
+        colorscale="Blues",
+        showscale=False,
+    )
+    return go.Figure(heat).update_layout(title=title).update_yaxes(autorange="reversed")
+
+
+def calibration_curves(curves: Mapping[str, pd.DataFrame], title: str) -> go.Figure:
+    """Observed against predicted frequency, with 95 % intervals and the diagonal of a perfect forecast."""
+    figure = go.Figure(
+        go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="perfect", line={"color": GREY, "dash": "dot"})
+    )
+    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+        error = {
+            "type": "data",
+            "array": curve["high"] - curve["observed"],
+            "arrayminus": curve["observed"] - curve["low"],
+        }
+        figure.add_scatter(
+            x=curve["predicted"], y=curve["observed"], error_y=error, mode="lines+markers", name=name, line_color=colour
+        )
+    figure.update_layout(title=title, xaxis_title="predicted probability", yaxis_title="observed frequency")
+    return figure

@@ -1,0 +1,87 @@
+"""Run a chapter with papermill: checked first, written whole, and not again when nothing changed."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medutils.chapters import Chapter, Parameters, get_chapter, resolve
+from medutils.errors import InputError
+from medutils.files import BOOK, MANIFESTS, ROOT, scratch, sha256, write_text
+
+OUTPUTS = ("notebook.ipynb", "results.json", "predictions.csv")
+KEY = "key.txt"
+
+
+def run_chapter(
+    name: str,
+    given: Mapping[str, Any],
+    out: Path,
+    profile: str | None = None,
+    progress: bool = True,
+    for_site: bool = False,
+) -> Parameters:
+    """Execute a chapter into the folder `out`: `notebook.ipynb`, `results.json` and `predictions.csv`.
+
+    All three appear when the run has ended well, and none when it has not. `for_site` draws figures for the rendered
+    book, which brings its own copy of plotly. Raises `InputError` for parameters or data that cannot be used.
+    """
+    parameters = resolve(name, given, profile)
+    chapter = get_chapter(name)
+    chapter.find(parameters)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out: {out} is a file; expected a folder")
+    with scratch(out) as part:
+        _papermill(chapter, parameters, part, progress, for_site)
+        for output in OUTPUTS:
+            (part / output).replace(out / output)
+    return parameters
+
+
+def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress: bool, for_site: bool) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    os.environ["MEDUTILS_RENDERER"] = "book" if for_site else ""
+    try:
+        papermill.execute_notebook(
+            chapter.notebook,
+            folder / "notebook.ipynb",
+            parameters={**parameters.model_dump(), "out": str(folder)},
+            kernel_name="python3",
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port, and no warning of one
+            progress_bar={"desc": chapter.name, "unit": "cell", "leave": False} if progress else False,
+        )
+    except PapermillExecutionError as error:
+        if error.ename == "InputError":
+            raise InputError(error.evalue) from None
+        raise
+
+
+def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
+    """A hash of all that a chapter's outputs depend on: notebook, package, numbers, parameters, data, pins."""
+    digest = hashlib.sha256()
+    package = sorted(path for path in (ROOT / "medutils").rglob("*") if path.suffix in (".py", ".json"))
+    stated = [BOOK / "reported" / f"{chapter.name}.yaml", BOOK / "reference" / f"{chapter.name}.json"]
+    for path in [chapter.notebook, *package, *stated, *sorted(MANIFESTS.glob("*.yaml")), ROOT / "requirements.txt"]:
+        digest.update(f"{path.name} {sha256(path) if path.is_file() else 'none'}\n".encode())
+    located = chapter.find(parameters)
+    digest.update(f"{parameters.model_dump_json()} {located.name} {located.kind} {sha256(located.path)}".encode())
+    return digest.hexdigest()
+
+
+def run_if_changed(
+    name: str, given: Mapping[str, Any], out: Path, profile: str | None = None, progress: bool = True
+) -> bool:
+    """Run a chapter for the site unless `out` holds what the same inputs gave before; True when it was run."""
+    parameters = resolve(name, given, profile)
+    key = chapter_key(get_chapter(name), parameters)
+    kept = out / KEY
+    if kept.is_file() and kept.read_text() == key and all((out / output).is_file() for output in OUTPUTS):
+        return False
+    kept.unlink(missing_ok=True)
+    run_chapter(name, given, out, profile, progress, for_site=True)
+    write_text(kept, key)
+    return True

@@ -1,0 +1,51 @@
+"""Sphinx extension: whatever a page of the book needs lies in the site itself, so that it works with no network.
+
+- plotly's script comes from the installed plotly package and is loaded only by pages that hold a figure;
+- MathJax comes from the package sphinx-mathjax-offline, and only the parts that pages ask for are copied;
+- the scripts of Thebe, which fetch a kernel from another host, are left out.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.util.fileutil import copy_asset
+
+MATHJAX_PARTS = ("tex-chtml.js", "output/chtml", "input/tex/extensions", "a11y")
+
+
+def _package(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{name} is not installed; run `make book`, which installs requirements.txt")
+    return Path(spec.origin).parent
+
+
+def copy_scripts(app: Sphinx) -> None:
+    """Put plotly and MathJax into the site before pages are written."""
+    static = Path(app.outdir) / "_static"
+    mathjax = _package("sphinx-mathjax-offline") / "static" / "mathjax"
+    for part in MATHJAX_PARTS:
+        target = static / "mathjax" / part
+        copy_asset(str(mathjax / part), str(target if (mathjax / part).is_dir() else target.parent))
+    copy_asset(str(_package("plotly") / "package_data" / "plotly.min.js"), str(static))
+
+
+def scripts_of_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Load plotly where there is a figure, and Thebe nowhere."""
+
+    def fetches_a_kernel(script: Any) -> bool:
+        body = str(getattr(script, "attributes", {}).get("body", ""))
+        return "thebe" in f"{getattr(script, 'filename', script)} {body}".lower()
+
+    if "Plotly.newPlot" in context.get("body", ""):
+        app.add_js_file("plotly.min.js", priority=100)
+    context["script_files"] = [script for script in context.get("script_files") or [] if not fetches_a_kernel(script)]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.connect("builder-inited", copy_scripts)
+    app.connect("html-page-context", scripts_of_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,25 @@
+"""Every test has a cache of its own and sees real data only when it asks for them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = os.environ.pop("MEDUTILS_DATA", "")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Downloads, phantoms and decoded images go to a folder that ends with the session."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path | None:
+    """The folder of the real data for tests marked `real`, which are skipped where there is none."""
+    if request.node.get_closest_marker("real") is None:
+        return None
+    if not REAL_DATA:
+        pytest.skip("needs real data: set MEDUTILS_DATA to their folder")
+    monkeypatch.setenv("MEDUTILS_DATA", REAL_DATA)
+    return Path(REAL_DATA)

@@ -1,0 +1,207 @@
+"""Audit: overlap, identical and near-identical pictures, and how well the source alone tells the class."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter
+
+from medutils.data import registry
+from medutils.data.audit import association, audit, near_identical, perceptual_hashes, report
+
+real = pytest.mark.skipif(not os.environ.get("MEDUTILS_DATA"), reason="MEDUTILS_DATA names no real data")
+
+
+def film(seed: int, size: int = 96) -> Image.Image:
+    """A smooth picture that differs from seed to seed."""
+    coarse = np.random.default_rng(seed).integers(20, 235, (9, 9)).astype(np.uint8)
+    return Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
+
+
+def make_records(folder: Path, rows: list[tuple[str, str, str, str, Image.Image]]) -> pd.DataFrame:
+    """Records from (patient, label, source, split, picture), written as PNG files."""
+    for number, (*_, picture) in enumerate(rows):
+        picture.save(folder / f"{number}.png")
+    return pd.DataFrame(
+        {
+            "record_id": [f"{number}.png" for number in range(len(rows))],
+            "patient": [row[0] for row in rows],
+            "label": [row[1] for row in rows],
+            "source": [row[2] for row in rows],
+            "split": [row[3] for row in rows],
+            "path": [f"{number}.png" for number in range(len(rows))],
+        }
+    )
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> pd.DataFrame:
+    rows = [
+        ("p1", "ill", "here", "train", film(1)),
+        ("p1", "ill", "here", "test", film(2)),
+        ("p2", "well", "here", "test", film(1)),
+        ("p3", "well", "here", "train", film(3)),
+        ("p4", "well", "here", "test", film(3).resize((48, 48)).filter(ImageFilter.GaussianBlur(1))),
+    ]
+    return make_records(tmp_path, rows)
+
+
+def test_patients_and_files_that_two_splits_share_are_counted(records: pd.DataFrame, tmp_path: Path) -> None:
+    (row,) = audit(records, tmp_path).overlap.to_dict("records")
+    assert row == {"first": "train", "second": "test", "patients": 1, "files": 1}
+
+
+def test_identical_and_near_identical_pictures_are_found_across_splits_and_classes(
+    records: pd.DataFrame, tmp_path: Path
+) -> None:
+    found = audit(records, tmp_path)
+    assert found.identical["files"].tolist() == [("0.png", "2.png")]
+    assert found.near[["first", "second"]].to_numpy().tolist() == [["3.png", "4.png"]]
+    expected = {"pictures": 5, "distinct": 4, "identical_groups": 1, "near_pairs": 1, "unreadable": 0}
+    expected |= {"identical_groups_across_splits": 1, "identical_groups_across_labels": 1}
+    expected |= {"near_pairs_across_splits": 1, "near_pairs_across_labels": 0, "near_pairs_across_patients": 1}
+    assert expected.items() <= found.numbers.items()
+
+
+def test_a_file_that_cannot_be_opened_is_counted_and_left_out(records: pd.DataFrame, tmp_path: Path) -> None:
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    numbers = audit(records, tmp_path).numbers
+    assert (numbers["pictures"], numbers["unreadable"], numbers["near_pairs"]) == (4, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "near"),
+    [
+        (lambda picture: picture.resize((40, 40)), True),
+        (lambda picture: ImageEnhance.Brightness(picture).enhance(0.8), True),
+        (lambda picture: picture.filter(ImageFilter.GaussianBlur(2)), True),
+        (lambda picture: film(12), False),
+        (lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), False),
+    ],
+)
+def test_a_changed_copy_is_near_and_another_film_is_not(change: object, near: bool) -> None:
+    pair = [film(11), change(film(11))]  # type: ignore[operator]
+    pictures = pd.DataFrame(
+        {
+            "record_id": ["a", "b"],
+            "patient": ["p", "q"],
+            "label": "x",
+            "split": "",
+            "sha256": ["a", "b"],
+            "thumbnail": [np.asarray(one.resize((32, 32))) for one in pair],
+        }
+    )
+    assert bool(len(near_identical(pictures))) == near
+
+
+def test_every_pair_is_compared_across_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rows = [(f"p{n}", "x", "here", "", film(n % 7)) for n in range(7)]
+    rows += [(f"q{n}", "x", "here", "", film(n).resize((64, 64))) for n in range(7)]
+    records = make_records(tmp_path, rows)
+    monkeypatch.setattr("medutils.data.audit.BLOCK", 3)
+    near = audit(records, tmp_path).near
+    assert sorted(zip(near["first"], near["second"], strict=True)) == sorted(
+        (f"{n}.png", f"{n + 7}.png") for n in range(7)
+    )
+
+
+def test_a_hash_has_64_bits_of_which_half_are_set() -> None:
+    hashes = perceptual_hashes(np.random.default_rng(0).uniform(0, 255, (20, 32, 32)))
+    assert hashes.dtype == np.uint64
+    assert (np.bitwise_count(hashes) == 32).all()
+    assert len(set(hashes.tolist())) == 20
+
+
+def sources(rows: list[tuple[str, str]], patients: int | None = None) -> pd.DataFrame:
+    """Records of (label, source), each of its own patient or dealt out to so many patients."""
+    return pd.DataFrame(
+        {
+            "patient": [f"p{number % (patients or len(rows))}" for number in range(len(rows))],
+            "label": [label for label, _ in rows],
+            "source": [source for _, source in rows],
+        }
+    )
+
+
+def measured(table: pd.DataFrame) -> dict[str, float]:
+    return dict(zip(table["measure"], table["value"], strict=True))
+
+
+def test_a_source_that_is_the_class_tells_it_fully() -> None:
+    found = measured(association(sources([("ill", "A"), ("well", "B")] * 50), "source"))
+    assert found["accuracy"] == found["balanced accuracy"] == found["Cramer's V"] == 1
+    assert found["baseline accuracy"] == found["baseline balanced accuracy"] == 0.5
+
+
+def test_a_source_that_knows_nothing_is_no_better_than_the_baseline() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        ("ill" if ill else "well", str(source))
+        for ill, source in zip(rng.random(600) < 0.3, rng.integers(3, size=600), strict=True)
+    ]
+    table = association(sources(rows), "source").set_index("measure")
+    assert table.loc["accuracy", "value"] == pytest.approx(table.loc["baseline accuracy", "value"], abs=0.03)
+    assert table.loc["balanced accuracy", "value"] == pytest.approx(0.5, abs=0.03)
+    assert table.loc["Cramer's V", "value"] < 0.15
+
+
+def test_a_source_of_one_patient_each_is_not_called_from_that_patient_itself() -> None:
+    rows = [("ill" if number % 2 else "well", f"s{number}") for number in range(100)]
+    assert measured(association(sources(rows), "source"))["accuracy"] < 0.7
+
+
+def test_the_interval_holds_the_value_and_is_wider_with_fewer_patients() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.repeat(rng.random(60) < 0.5, 10)
+    told = np.repeat(rng.random(60) < 0.8, 10)
+    rows = [("ill" if ill else "well", "A" if ill == right else "B") for ill, right in zip(labels, told, strict=True)]
+    records = sources(rows)
+    of_few = records.assign(patient=[f"p{number // 10}" for number in range(600)])
+
+    def width(table: pd.DataFrame) -> float:
+        row = table.set_index("measure").loc["accuracy"]
+        assert row["low"] <= row["value"] <= row["high"]
+        return row["high"] - row["low"]
+
+    assert width(association(of_few, "source")) > 2 * width(association(records, "source"))
+
+
+def test_the_json_holds_no_file_name_and_no_nan(records: pd.DataFrame, tmp_path: Path) -> None:
+    text = json.dumps(audit(records, tmp_path).to_json(), allow_nan=False)
+    assert ".png" not in text
+
+
+def test_the_report_shows_what_was_found(records: pd.DataFrame, tmp_path: Path) -> None:
+    titles = [table.title for table in report(audit(records, tmp_path))]
+    assert {"Numbers", "Labels", "What splits share", "Identical files", "Near-identical pictures"} <= set(titles)
+
+
+@pytest.mark.real
+@real
+def test_real_kermany_films() -> None:
+    found = audit(registry.load("kermany_chest_xray")[0])
+    expected = {"pictures": 5840, "distinct": 5808, "identical_groups": 30}
+    expected |= {"identical_groups_across_splits": 0, "identical_groups_across_labels": 0}
+    assert expected.items() <= found.numbers.items()
+    assert found.overlap[["patients", "files"]].to_numpy().sum() == 0
+
+
+@pytest.mark.real
+@real
+def test_real_six_class_source_tells_the_class() -> None:
+    found = audit(registry.load("lung_six_class")[0]).association.set_index(["predictor", "measure"])
+    assert found.loc[("source", "balanced accuracy"), "low"] > 0.6
+    assert found.loc[("source", "accuracy"), "low"] > 2 * found.loc[("source", "baseline accuracy"), "value"]
+
+
+@pytest.mark.real
+@real
+def test_real_lumbar_table() -> None:
+    found = audit(registry.load("rsna_lumbar")[0])
+    expected = {"patients": 1975, "targets": 25, "cells": 49375, "unlabelled": 572}
+    assert expected.items() <= found.numbers.items()
+    shares = found.prevalence.set_index("label")["share"]
+    assert shares[["Normal/Mild", "Moderate", "Severe"]].round(3).tolist() == [0.765, 0.161, 0.063]

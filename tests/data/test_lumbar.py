@@ -1,0 +1,526 @@
+"""Lumbar MRI: single DICOM files, the RSNA tables and tree, slices and volumes; and what is done with bad ones."""
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    MPEG2MPML,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
+
+from medutils.data import lumbar
+from medutils.data.dicom import read_dicom, read_values
+from medutils.data.lumbar import LEVELS, TARGETS
+from medutils.errors import InputError
+
+RAMP = np.arange(32 * 24, dtype=np.uint16).reshape(32, 24) * 5
+SAGITTAL = [0, 1, 0, 0, 0, -1]
+
+
+def data_set(pixels: np.ndarray = RAMP, kind: str = "MONOCHROME2", bits: int = 12, **tags: object) -> Dataset:
+    """A sound sagittal slice, with `tags` set; a tag of None is left out."""
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID, made.SOPInstanceUID = pydicom.uid.MRImageStorage, UID("1.2.3")
+    made.InstanceNumber, made.PixelSpacing = 1, [1.0, 1.0]
+    made.ImagePositionPatient, made.ImageOrientationPatient = [0.0, 0.0, 0.0], SAGITTAL
+    made.set_pixel_data(pixels, kind, bits)
+    for tag, value in tags.items():
+        if value is None:
+            del made[tag]
+        else:
+            setattr(made, tag, value)
+    return made
+
+
+def written(path: Path, made: Dataset) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.save_as(path, enforce_file_format=True)
+    return path
+
+
+def compressed(syntax: UID, frame: bytes, bits: int) -> Dataset:
+    made = data_set(RAMP.astype(np.uint8) if bits == 8 else RAMP, bits=bits)
+    made.file_meta.TransferSyntaxUID = syntax
+    made.PixelData = encapsulate([frame])
+    made["PixelData"].VR = "OB"
+    return made
+
+
+def encoded(form: str, pixels: np.ndarray, **how: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **how)
+    return file.getvalue()
+
+
+# --- one DICOM file -------------------------------------------------------------------------------------------------
+
+
+def test_values_are_rescaled(tmp_path: Path) -> None:
+    values, _ = read_values(written(tmp_path / "1.dcm", data_set(RescaleSlope=2, RescaleIntercept=-100)))
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, RAMP * 2.0 - 100)
+
+
+def test_signed_pixels(tmp_path: Path) -> None:
+    pixels = RAMP.astype(np.int16) - 2000
+    values, _ = read_values(written(tmp_path / "1.dcm", data_set(pixels, bits=16)))
+    np.testing.assert_array_equal(values, pixels)
+
+
+def test_monochrome1_is_inverted(tmp_path: Path) -> None:
+    plain = read_dicom(written(tmp_path / "2.dcm", data_set()))
+    inverted = read_dicom(written(tmp_path / "1.dcm", data_set(kind="MONOCHROME1")))
+    assert plain.dtype == np.uint8 and plain.shape == RAMP.shape
+    assert plain[0, 0] == 0 and plain[-1, -1] == 255
+    np.testing.assert_array_equal(inverted, 255 - plain)
+
+
+def test_percentile_window_ignores_a_few_extreme_pixels(tmp_path: Path) -> None:
+    pixels = RAMP.copy()
+    pixels[0, 0] = 60_000
+    image = read_dicom(written(tmp_path / "1.dcm", data_set(pixels, bits=16)))
+    assert 124 < image[16, 12] < 134 and image[0, 0] == 255
+
+
+@pytest.mark.parametrize(
+    ("tags", "window", "limits"),
+    [
+        ({"WindowCenter": 1000, "WindowWidth": 400}, "header", (800, 1200)),
+        ({"WindowCenter": [1000, 50], "WindowWidth": [400, 9]}, "header", (800, 1200)),
+        ({"WindowCenter": 1000, "WindowWidth": 400}, (2000, 1000), (1500, 2500)),
+        ({}, "header", tuple(np.percentile(RAMP, [1, 99]))),
+    ],
+)
+def test_windows(tmp_path: Path, tags: dict[str, object], window: object, limits: tuple[float, float]) -> None:
+    image = read_dicom(written(tmp_path / "1.dcm", data_set(**tags)), window)  # type: ignore[arg-type]
+    expected = np.clip((RAMP.astype(float) - limits[0]) / (limits[1] - limits[0]) * 255, 0, 255)
+    np.testing.assert_allclose(image, expected, atol=0.51)
+
+
+def test_window_without_width_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "1.dcm", data_set())
+    with pytest.raises(InputError, match="width is 0"):
+        read_dicom(path, (100, 0))
+
+
+def test_flat_image_is_black_not_an_error(tmp_path: Path) -> None:
+    assert not read_dicom(written(tmp_path / "1.dcm", data_set(RAMP * 0 + 7))).any()
+
+
+def test_compressed_syntaxes(tmp_path: Path) -> None:
+    run_lengths = data_set()
+    run_lengths.compress(RLELossless)
+    np.testing.assert_array_equal(read_values(written(tmp_path / "rle.dcm", run_lengths))[0], RAMP)
+    wavelets = compressed(JPEG2000Lossless, encoded("JPEG2000", RAMP, irreversible=False, no_jp2=True), 16)
+    np.testing.assert_array_equal(read_values(written(tmp_path / "2000.dcm", wavelets))[0], RAMP)
+    grey = (RAMP // 16).astype(np.uint8)
+    cosines = compressed(JPEGBaseline8Bit, encoded("JPEG", grey, quality=95), 8)
+    assert np.abs(read_values(written(tmp_path / "jpeg.dcm", cosines))[0] - grey).mean() < 3
+
+
+def undecodable() -> Dataset:
+    return compressed(MPEG2MPML, b"\x00\x00\x01\xb3" * 20, 8)
+
+
+def deflated() -> Dataset:
+    made = data_set()
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return made
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda: data_set(PixelData=None), "no pixel data"),
+        (lambda: data_set(Rows=None), "no tag Rows"),
+        (lambda: data_set(BitsStored=None), "no tag BitsStored"),
+        (lambda: data_set(PhotometricInterpretation=None), "no tag PhotometricInterpretation"),
+        (lambda: data_set(NumberOfFrames=3), "3 frames"),
+        (lambda: data_set(np.zeros((4, 4, 3), np.uint8), "RGB", 8), "PhotometricInterpretation is RGB"),
+        (lambda: data_set(Rows=20_000, Columns=20_000), "20000 x 20000 pixels"),
+        (lambda: data_set(Rows=64), "damaged or cut off"),
+        (lambda: data_set(RescaleSlope=1e300, RescaleIntercept=1e300), "no finite grey image"),
+        (undecodable, "MPEG2 Main Profile"),
+        (deflated, "Deflated Explicit VR"),
+    ],
+)
+def test_refusals_name_the_file_and_the_fault(tmp_path: Path, make: Callable[[], Dataset], fault: str) -> None:
+    path = written(tmp_path / "1.dcm", make())
+    with pytest.raises(InputError, match=fault) as refusal, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read_dicom(path)
+    assert str(refusal.value).startswith(f"{path}: ") and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a film at all", b"\x89PNG\r\n\x1a\n" + bytes(200)])
+def test_other_files_are_no_dicom(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "1.dcm").write_bytes(content)
+    with pytest.raises(InputError, match="not a DICOM file"):
+        read_dicom(tmp_path / "1.dcm")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"1\.dcm: no such file"):
+        read_dicom(tmp_path / "1.dcm")
+
+
+# --- the RSNA tables ------------------------------------------------------------------------------------------------
+
+SERIES_CSV = "study_id,series_id,series_description\n7,71,Sagittal T1\n7,72,Sagittal T2/STIR\n7,73,Axial T2\n"
+POINTS_CSV = "study_id,series_id,instance_number,condition,level,x,y\n7,72,8,Spinal Canal Stenosis,L1/L2,30.5,22.25\n"
+
+
+def train_csv(*rows: tuple[str, list[str]], columns: tuple[str, ...] = TARGETS) -> str:
+    return "\n".join([",".join(["study_id", *columns]), *(",".join([study, *labels]) for study, labels in rows)]) + "\n"
+
+
+NORMAL = ["Normal/Mild"] * 25
+WITH_GAP = ["Severe", "", *["Moderate"] * 23]
+
+
+def test_targets_keep_empty_cells_and_records_leave_them_out(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(train_csv(("7", NORMAL), ("12", WITH_GAP)))
+    targets = lumbar.load_rsna_targets(tmp_path)
+    assert targets.shape == (2, 25) and list(targets.index) == ["7", "12"]
+    assert targets.isna().to_numpy().sum() == 1
+    records = lumbar.load_rsna_tables(tmp_path).set_index("record_id")
+    assert len(records) == 49 and records.attrs["unlabelled"] == 1
+    severe = records.loc["12:spinal_canal_stenosis_l1_l2"]
+    assert (severe["label"], severe["patient"], severe["level"]) == ("Severe", "12", "l1_l2")
+    assert "12:spinal_canal_stenosis_l2_l3" not in records.index
+
+
+def test_each_condition_belongs_to_the_series_that_shows_it(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(train_csv(("7", NORMAL)))
+    records = lumbar.load_rsna_tables(tmp_path)
+    shown = records.groupby("condition")["series_description"].unique().map(list).to_dict()
+    assert shown == {
+        "spinal_canal_stenosis": ["Sagittal T2/STIR"],
+        "left_neural_foraminal_narrowing": ["Sagittal T1"],
+        "right_neural_foraminal_narrowing": ["Sagittal T1"],
+        "left_subarticular_stenosis": ["Axial T2"],
+        "right_subarticular_stenosis": ["Axial T2"],
+    }
+
+
+@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace(",", ";")])
+def test_byte_order_mark_and_semicolons_are_read(tmp_path: Path, change: Callable[[str], str]) -> None:
+    (tmp_path / "train.csv").write_text(change(train_csv(("7", NORMAL))), encoding="utf-8")
+    assert lumbar.load_rsna_targets(tmp_path).shape == (1, 25)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (train_csv(("7", NORMAL[:24]), columns=TARGETS[:24]), f"no column '{TARGETS[24]}'"),
+        (train_csv(("7", ["Mild", *NORMAL[1:]])), f"{TARGETS[0]} of study 7 is 'Mild'"),
+        (train_csv(("7", NORMAL), ("7", NORMAL)), "study 7 comes twice"),
+        (train_csv(("7a", NORMAL)), "'7a' in column study_id"),
+        (train_csv(), "has no rows|it has no rows"),
+        ("", "no CSV table"),
+        ("a,b\n1,2\n", "no column 'study_id'"),
+    ],
+)
+def test_bad_target_tables_are_refused(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(InputError, match=fault):
+        lumbar.load_rsna_tables(tmp_path)
+
+
+def test_table_that_is_no_text_or_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.csv: no such file"):
+        lumbar.load_rsna_targets(tmp_path)
+    (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match=r"train\.csv: is no CSV table"):
+        lumbar.load_rsna_targets(tmp_path)
+
+
+def test_series_are_records_with_orientation_and_weighting(tmp_path: Path) -> None:
+    (tmp_path / "train_series_descriptions.csv").write_text(SERIES_CSV)
+    series = lumbar.load_series(tmp_path)
+    assert list(series["record_id"]) == ["7/71", "7/72", "7/73"]
+    assert list(series["orientation"]) == ["sagittal", "sagittal", "axial"]
+    assert list(series["weighting"]) == ["T1", "T2/STIR", "T2"]
+    (tmp_path / "train_series_descriptions.csv").write_text(SERIES_CSV.replace("Axial T2", "Coronal T1"))
+    with pytest.raises(InputError, match="described as 'Coronal T1'"):
+        lumbar.load_series(tmp_path)
+
+
+def test_coordinates_in_either_spelling_and_under_either_name(tmp_path: Path) -> None:
+    (tmp_path / "train_label_coordinates.csv").write_text(POINTS_CSV)
+    plain = lumbar.load_coordinates(tmp_path)
+    assert plain.loc[0, "target"] == "spinal_canal_stenosis_l1_l2"
+    assert (plain.loc[0, "instance_number"], plain.loc[0, "x"], plain.loc[0, "y"]) == (8, 30.5, 22.25)
+    (tmp_path / "train_label_coordinates.csv").unlink()
+    head, row = POINTS_CSV.splitlines()
+    row = row.replace("Spinal Canal Stenosis,L1/L2", "spinal_canal_stenosis,l1_l2")
+    (tmp_path / "train_label_coordinates.fix01b.csv").write_text(f"{head},fix\n{row},1\n")
+    fixed = lumbar.load_coordinates(tmp_path)
+    pd.testing.assert_frame_equal(fixed.drop(columns="fix"), plain)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("30.5", "left", "'left' in column x"),
+        ("22.25", "inf", "'inf' in column y"),
+        (",8,", ",8.5,", r"'8\.5' in column instance_number"),
+        ("L1/L2", "L6/S1", "target 'spinal_canal_stenosis_l6_s1'"),
+        (",level,", ",height,", "no column 'level'"),
+    ],
+)
+def test_bad_coordinates_are_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    (tmp_path / "train_label_coordinates.csv").write_text(POINTS_CSV.replace(old, new))
+    with pytest.raises(InputError, match=fault):
+        lumbar.load_coordinates(tmp_path)
+
+
+# --- the DICOM tree -------------------------------------------------------------------------------------------------
+
+
+def tilted(degrees: float) -> list[float]:
+    """Orientation of an axial plane whose back edge is raised."""
+    angle = np.radians(degrees)
+    return [1, 0, 0, 0, float(np.cos(angle)), float(np.sin(angle))]
+
+
+def test_slices_follow_each_other_by_place_not_by_name(tmp_path: Path) -> None:
+    for name, x in {"1": 8, "2": -4, "10": 0, "3": 4}.items():
+        made = data_set(InstanceNumber=int(name), ImagePositionPatient=[x, 0, 0])
+        written(tmp_path / "train_images/7/71" / f"{name}.dcm", made)
+    (tmp_path / "train_series_descriptions.csv").write_text(SERIES_CSV)
+    records = lumbar.load_dicom_tree(tmp_path)
+    assert list(records["instance"]) == [1, 3, 10, 2]  # the normal of this orientation points to the patient's right
+    np.testing.assert_allclose(np.diff(records["position_mm"]), 4)
+    assert set(records["label"]) == {"Sagittal T1"} and set(records["orientation"]) == {"sagittal"}
+
+
+def test_tilted_axial_stacks_are_ordered_by_the_slices_centres(tmp_path: Path) -> None:
+    """Two stacks whose corners, but not whose centres, lie in the wrong order because the lower one tilts."""
+    places = {1: (4.0, 0.0), 2: (0.0, 0.0), 3: (-25.0, 40.0), 4: (-29.0, 40.0)}
+    for name, (z, degrees) in places.items():
+        row = np.array(tilted(degrees)[3:])
+        corner = np.array([0.0, 0.0, z]) - row * 200 * 31 / 2 / 31
+        made = data_set(
+            InstanceNumber=name,
+            PixelSpacing=[200 / 31, 1.0],
+            ImageOrientationPatient=tilted(degrees),
+            ImagePositionPatient=[float(v) for v in corner],
+            SeriesDescription="T2 AXIAL",
+        )
+        written(tmp_path / "train_images/7/73" / f"{name}.dcm", made)
+    records = lumbar.load_dicom_tree(tmp_path)
+    assert list(records["instance"]) == [4, 3, 2, 1]
+    assert set(records["orientation"]) == {"axial"} and set(records["label"]) == {"T2 AXIAL"}
+
+
+def test_coronal_and_oblique_orientations(tmp_path: Path) -> None:
+    written(tmp_path / "train_images/7/70/1.dcm", data_set(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]))
+    written(tmp_path / "train_images/7/71/1.dcm", data_set(ImageOrientationPatient=[0.1, 0.995, 0, 0, 0, -1]))
+    assert list(lumbar.load_dicom_tree(tmp_path)["orientation"]) == ["coronal", "sagittal"]
+
+
+def test_faults_in_a_tree_are_named_skipped_and_counted(tmp_path: Path) -> None:
+    series = tmp_path / "train_images/7/71"
+    written(series / "1.dcm", data_set())
+    written(series / "2.dcm", data_set(PixelData=None))
+    written(series / "3.dcm", data_set(ImagePositionPatient=None))
+    written(series / "4.dcm", data_set(ImageOrientationPatient=[0, 1, 0, 0, 1, 0]))
+    (series / "5.dcm").write_text("no film")
+    cut = written(series / "6.dcm", data_set())
+    cut.write_bytes(cut.read_bytes()[:-700])
+    (tmp_path / "train_images/notes.txt").write_text("a stray file")
+    (series / ".DS_Store").write_text("")
+    records = lumbar.load_dicom_tree(tmp_path)
+    assert len(records) == 1
+    skipped = {Path(path).name: reason for path, reason in records.attrs["skipped"]}
+    assert set(skipped) == {"2.dcm", "3.dcm", "4.dcm", "5.dcm", "6.dcm", "notes.txt"}
+    for name, reason in {"2.dcm": "no pixel data", "3.dcm": "ImagePositionPatient", "4.dcm": "no place"}.items():
+        assert reason in skipped[name]
+    assert "not a DICOM file" in skipped["5.dcm"] and "cut off" in skipped["6.dcm"]
+
+
+def test_tree_without_a_slice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="train_images: no such file"):
+        lumbar.load_dicom_tree(tmp_path)
+    (tmp_path / "train_images").mkdir()
+    with pytest.raises(InputError, match="no readable slice"):
+        lumbar.load_dicom_tree(tmp_path)
+
+
+# --- slices and volumes ---------------------------------------------------------------------------------------------
+
+
+def volume(path: Path, direction: str, spacing: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Path:
+    """A volume stored in some orientation: brighter to the left, to the back and to the head of the patient."""
+    left, back, up = np.meshgrid(np.arange(5), np.arange(9), np.arange(7), indexing="ij")
+    image = sitk.GetImageFromArray((left * 100 + back * 10 + up).transpose(2, 1, 0).astype(np.int16))
+    image.SetSpacing(spacing)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.DICOMOrient(image, direction), str(path))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha"])
+@pytest.mark.parametrize("direction", ["LPS", "RAS", "PIL", "ASR"])
+def test_volumes_are_read_as_sagittal_slices_however_stored(tmp_path: Path, name: str, direction: str) -> None:
+    values, spacing = lumbar.read_volume(volume(tmp_path / name, direction, (4.0, 1.0, 2.0)))
+    assert values.shape == (5, 7, 9) and spacing == pytest.approx((4.0, 2.0, 1.0))
+    assert values[0, 0, 0] == 6 and values[4, 0, 0] == 406  # head row first, the patient's right slice first
+    assert values[0, 6, 8] == 80  # the last row at the feet, the last column at the back
+
+
+def test_mid_sagittal_has_square_pixels(tmp_path: Path) -> None:
+    picture = lumbar.mid_sagittal(volume(tmp_path / "a.mha", "RAS", (4.0, 1.0, 2.0)))
+    assert picture.dtype == np.uint8 and picture.shape == (14, 9)
+    assert picture[0, -1] == 255 and picture[-1, 0] == 0
+
+
+def test_volumes_that_are_none_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_text("nothing of the kind")
+    with pytest.raises(InputError, match="no readable volume"):
+        lumbar.read_volume(tmp_path / "a.nii")
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4, 5)), isVector=False), str(tmp_path / "b.nii"))
+    with pytest.raises(InputError, match="4 dimensions"):
+        lumbar.read_volume(tmp_path / "b.nii")
+    with pytest.raises(InputError, match="no such file"):
+        lumbar.read_volume(tmp_path / "c.nii.gz")
+
+
+def test_header_that_names_another_file_for_its_voxels_is_refused(tmp_path: Path) -> None:
+    path = volume(tmp_path / "a.mha", "LPS")
+    (tmp_path / "secret").write_bytes(bytes(1000))
+    path.write_bytes(path.read_bytes().replace(b"ElementDataFile = LOCAL", b"ElementDataFile = secret"))
+    with pytest.raises(InputError, match="LOCAL"):
+        lumbar.read_volume(path)
+
+
+def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
+    for name in ("5/5_t2_slice2.png", "5/5_t2_slice1.png", "7/7.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / name)
+    volume(tmp_path / "11_t1.mha", "LPS")
+    volume(tmp_path / "12/t2.nii.gz", "LPS")
+    (tmp_path / "7/empty.png").touch()
+    (tmp_path / "7/notes.txt").write_text("none")
+    records = lumbar.load_slices(tmp_path)
+    assert dict(zip(records["record_id"], records["patient"], strict=True)) == {
+        "11_t1.mha": "11",
+        "12/t2.nii.gz": "12",
+        "5/5_t2_slice1.png": "5",
+        "5/5_t2_slice2.png": "5",
+        "7/7.png": "7",
+    }
+    assert list(records["kind"]) == ["volume", "volume", "image", "image", "image"]
+    assert {Path(path).name for path, _ in records.attrs["skipped"]} == {"empty.png", "notes.txt"}
+
+
+def test_folder_without_a_slice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found no slice"):
+        lumbar.load_slices(tmp_path)
+
+
+# --- garbage --------------------------------------------------------------------------------------------------------
+
+
+def sound_dicom() -> bytes:
+    file = io.BytesIO()
+    data_set(RAMP[:6, :6], WindowCenter=5, WindowWidth=9, RescaleSlope=1).save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+SOUND = {
+    "train_images/7/71/1.dcm": sound_dicom(),
+    "train.csv": train_csv(("7", NORMAL)).encode(),
+    "train_series_descriptions.csv": SERIES_CSV.encode(),
+    "train_label_coordinates.csv": POINTS_CSV.encode(),
+}
+READERS: dict[str, Callable[[Path], object]] = {
+    "train_images/7/71/1.dcm": lambda folder: (
+        lumbar.load_dicom_tree(folder),
+        read_dicom(folder / "train_images/7/71/1.dcm", "header"),
+    ),
+    "train.csv": lumbar.load_rsna_tables,
+    "train_series_descriptions.csv": lumbar.load_series,
+    "train_label_coordinates.csv": lumbar.load_coordinates,
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_garbage_is_refused_and_never_crashes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        at=st.integers(0, len(SOUND[name])),
+        piece=st.binary(max_size=6),
+        drop=st.integers(0, 9),
+        keep=st.sampled_from([1.0, 1.0, 0.7]),
+    )
+    def throw(at: int, piece: bytes, drop: int, keep: float) -> None:
+        damaged = SOUND[name][:at] + piece + SOUND[name][at + drop :]
+        path.write_bytes(damaged[: int(len(damaged) * keep)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                READERS[name](tmp_path)
+            except InputError as error:
+                assert "\n" not in str(error)
+
+    throw()
+
+
+# --- the real data --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+def test_real_targets(real_data: Path) -> None:
+    targets = lumbar.load_rsna_targets(real_data / "rsna_lumbar")
+    assert targets.shape == (1975, 25) and targets.isna().to_numpy().sum() == 572
+    records = lumbar.load_rsna_tables(real_data / "rsna_lumbar")
+    assert records.attrs["unlabelled"] == 572
+    counts = records["label"].value_counts()
+    assert counts.to_dict() == {"Normal/Mild": 37_754, "Moderate": 7_960, "Severe": 3_089}
+    assert (counts / targets.size * 100).round(1).to_dict() == {"Normal/Mild": 76.5, "Moderate": 16.1, "Severe": 6.3}
+
+
+@pytest.mark.real
+def test_real_series(real_data: Path) -> None:
+    counts = lumbar.load_series(real_data / "rsna_lumbar")["label"].value_counts().to_dict()
+    assert counts == {"Axial T2": 2340, "Sagittal T1": 1980, "Sagittal T2/STIR": 1974}
+
+
+@pytest.mark.real
+def test_real_coordinates(real_data: Path) -> None:
+    """The corrected copy has 117 canal rows more than the 48,692 of the original; the rest is as published."""
+    table = lumbar.load_coordinates(real_data / "rsna_lumbar")
+    others = table[table["condition"] != "spinal_canal_stenosis"]
+    assert sorted(others["condition"].value_counts()) == [9608, 9612, 9859, 9860]
+    assert len(table) == 48_692 + 117 and (table["fix"] == "1").sum() == 141
+    assert set(table["level"]) == set(LEVELS)
+
+
+@pytest.mark.real
+def test_real_slices(real_data: Path) -> None:
+    records = lumbar.load_slices(real_data / "lumbar_sagittal_t2")
+    assert len(records) == 60 and records["patient"].nunique() == 12 and not records.attrs["skipped"]

@@ -1,0 +1,185 @@
+"""Verify: counts against the manifest's versions, every file opened, every fault named."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medutils.data import verify as verify_module
+from medutils.data.manifest import PHANTOM_MARK, Located, Manifest, load_manifest
+from medutils.data.verify import Fault, Verification, count_rows, list_files, report, verify
+from medutils.errors import InputError
+
+GREY = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
+
+
+def write_picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(GREY).save(path)
+
+
+def manifest_with(**fields: object) -> Manifest:
+    """A manifest of a two-class set of films, with the fields given."""
+    counts = {"with c": {"a/*.png": 2, "b/*.png": 1, "c/*.png": 1}, "without c": {"a/*.png": 2, "b/*.png": 1}}
+    spine = load_manifest("spine").model_dump()
+    return Manifest.model_validate(spine | {"files": [], "counts": counts, "optional": ["notes.txt"]} | fields)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        write_picture(tmp_path / "set" / name)
+    return tmp_path / "set"
+
+
+def check(folder: Path, **fields: object) -> Verification:
+    return verify(manifest_with(**fields), Located("spine", "real", folder))
+
+
+def test_counts_that_fit_a_version_are_no_fault_and_the_other_version_is_stated(films: Path) -> None:
+    counts = {"with c": {"a/*.png": 2, "b/*.png": 1, "c/*.png": 0}, "large": {"a/*.png": 2, "b/*.png": 2}}
+    found = check(films, counts=counts)
+    assert (found.version, found.counts, found.total) == ("with c", {"a/*.png": 2, "b/*.png": 1}, 3)
+    assert (found.faults, found.opened) == ((), 3)
+    assert found.differences == {}  # one film of four is more than a tenth: another set altogether
+
+
+def test_a_version_that_differs_little_is_stated(films: Path) -> None:
+    for number in range(3, 30):
+        write_picture(films / f"a/{number}.png")
+    counts = {"all": {"a/*.png": 29, "b/*.png": 1}, "with val": {"a/*.png": 29, "b/*.png": 1, "c/*.png": 2}}
+    found = check(films, counts=counts)
+    assert (found.version, found.differences, found.faults) == ("all", {"with val": {"c/*.png": -2}}, ())
+
+
+def test_a_count_that_fits_no_version_is_a_fault(films: Path) -> None:
+    (films / "a/2.png").unlink()
+    found = check(films)
+    assert found.faults == (Fault("count", "a/*.png", "found 1, expected 2 (without c)"),)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", None])
+def test_a_corrupt_picture_is_named(films: Path, content: bytes | None) -> None:
+    path = films / "a/2.png"
+    path.write_bytes(path.read_bytes()[:-30] if content is None else content)
+    (fault,) = check(films).faults
+    assert (fault.kind, fault.where) == ("corrupt", "a/2.png")
+    assert str(films) not in fault.what
+
+
+def test_unexpected_and_missing_files_are_named_and_optional_ones_are_not(films: Path) -> None:
+    (films / "stray.txt").write_text("-")
+    (films / "notes.txt").write_text("-")
+    found = check(films, files=["table.csv", "other.csv"])
+    assert {(fault.kind, fault.where) for fault in found.faults} == {
+        ("unexpected", "stray.txt"),
+        ("missing", "table.csv"),
+        ("missing", "other.csv"),
+    }
+
+
+def test_an_index_must_name_each_film_and_each_film_must_be_there(films: Path) -> None:
+    (films / "index.csv").write_text("\ufefffile;label\na/1.png;x\na/2.png;x\nb/9.png;y\n", encoding="utf-8")
+    found = check(films, optional=["index.csv"])
+    assert {(fault.kind, fault.where) for fault in found.faults} == {("missing", "b/9.png"), ("unexpected", "b/1.png")}
+
+
+def test_a_phantom_is_opened_and_its_counts_are_compared_with_nothing(films: Path) -> None:
+    (films / PHANTOM_MARK).write_text(json.dumps({"phantom": True}))
+    (films / "b/1.png").write_bytes(b"")
+    found = verify(manifest_with(), Located("spine", "phantom", films))
+    assert (found.version, found.counts) == ("phantom", {"a/*.png": 2, "b/*.png": 1})
+    assert [fault.kind for fault in found.faults] == ["corrupt"]
+
+
+def test_a_table_is_counted_by_class_and_a_refused_one_is_a_fault(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{x:.6f},{'Abnormal' if row < 210 else 'Normal'}" for row, x in enumerate(rng.normal(size=310))]
+    path = tmp_path / "Dataset_spine.csv"
+    path.write_text("\n".join(["Col1,Class_att", *rows]))
+    found = verify(load_manifest("spine"), Located("spine", "real", path))
+    assert (found.counts, found.faults) == ({"Abnormal": 210, "Normal": 100}, ())
+    path.write_text("\n".join(["Col1,Class_att", "x,Normal", *rows]))
+    kinds = [fault.kind for fault in verify(load_manifest("spine"), Located("spine", "real", path)).faults]
+    assert kinds == ["corrupt", "count", "count"]
+
+
+def test_many_files_are_opened_by_two_processes_with_the_same_result(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (films / "a/2.png").write_bytes(b"")
+    alone = check(films)
+    monkeypatch.setattr(verify_module, "MANY", 1)
+    assert check(films) == alone
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_a_fault(films: Path) -> None:
+    (films / "a").chmod(0)
+    try:
+        assert any(fault.where.endswith("/a") for fault in list_files(films)[1])
+    finally:
+        (films / "a").chmod(0o755)
+
+
+def test_a_loop_of_links_ends(films: Path) -> None:
+    (films / "a" / "loop").symlink_to(films, target_is_directory=True)
+    files, _ = list_files(films)
+    assert files == ["a/1.png", "a/2.png", "b/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b"a,b\n1,2\n\n3,4\n", 2),
+        ("\ufeffa;b\n1,5;2\n".encode(), 1),
+        (b'a,b\n"one\ntwo",2\n', 1),
+        (b"a,b\n", 0),
+        (b"", None),
+        (b"\xff\xfe\x00", None),
+        (b"a,b\n1,2,3\n", None),
+    ],
+)
+def test_rows_of_a_table_are_counted_and_what_is_none_is_refused(
+    tmp_path: Path, content: bytes, rows: int | None
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    if rows is None:
+        with pytest.raises(InputError, match=r"table\.csv"):
+            count_rows(path)
+    else:
+        assert count_rows(path) == rows
+
+
+def test_the_report_names_every_fault_even_with_brackets_in_its_name(films: Path) -> None:
+    from rich.console import Console
+
+    (films / "a/[red]2.png").write_bytes(b"")
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(report(check(films)))
+    text = console.export_text()
+    assert "a/[red]2.png" in text and "without c" in text
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.environ.get("MEDUTILS_DATA"), reason="MEDUTILS_DATA names no real data")
+@pytest.mark.parametrize(
+    ("name", "version", "total"),
+    [
+        ("kermany_chest_xray", "Kaggle, without val", 5840),
+        ("lung_six_class", "measured for this book", 2882),
+        ("rsna_lumbar", "tables with corrected coordinates", 0),
+        ("spider_lumbar", "slices measured for this book", 60),
+        ("spine", "expected", 310),
+    ],
+)
+def test_real_data_have_no_fault(name: str, version: str, total: int) -> None:
+    from medutils.data.manifest import locate
+
+    found = verify(load_manifest(name), locate(name))
+    assert (found.version, found.total, found.faults) == (version, total, ())

@@ -1,0 +1,64 @@
+"""The command line as a user meets it: one sentence, a non-zero exit, and nothing left behind."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from medutils import cli
+
+
+def medutils(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from medutils.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "epohcs=5"], ["epohcs", "5", "did you mean 'epochs'"]),
+        (["-p", "epochs=many"], ["epochs", "many", "a whole number from 1 to 10000"]),
+        (["-p", "epochs=0"], ["epochs", "0", "a whole number from 1 to 10000"]),
+        (["-p", "epochs"], ["-p", "NAME=VALUE"]),
+        (["--profile", "quick"], ["profile", "quick", "smoke, demo, full"]),
+        (["--data", "nowhere.csv"], ["nowhere.csv", "does not exist"]),
+    ],
+)
+def test_a_mistake_ends_within_five_seconds_and_writes_nothing(arguments: list[str], words: list[str], tmp_path: Path):
+    start = time.monotonic()
+    done = medutils("run", "spine_mlp", *arguments, "--out", "results", folder=tmp_path)
+    assert time.monotonic() - start < 5
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert all(word in done.stderr for word in words), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_that_does_not_exist_is_refused(tmp_path: Path):
+    done = medutils("run", "spine_mlp", "--epochs", "5", folder=tmp_path)
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+
+
+def test_chapters_lists_type_default_range_and_meaning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    cli.chapters()
+    printed = capsys.readouterr().out
+    for words in ("learning_rate", "a number above 0 to 1", "0.0001", "Adam's first step size", "profile smoke:"):
+        assert words in printed
+
+
+@pytest.mark.slow
+def test_bad_data_is_refused_from_inside_the_notebook_and_leaves_nothing(tmp_path: Path):
+    table = tmp_path / "table.csv"
+    table.write_text("a,b,Class_att\n" + "\n".join(f"{n},{n * n % 7},Normal" for n in range(60)) + "\n")
+    done = medutils("run", "spine_mlp", "--data", str(table), "--out", "results", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"medutils: {table}: Class_att is 'Abnormal' in 0 rows; expected at least 10 of each class"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

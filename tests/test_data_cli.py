@@ -1,0 +1,107 @@
+"""The commands `medutils data ...`, run as a user runs them, on phantoms and small folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from medutils.data.manifest import PHANTOM_MARK, manifest_names
+from medutils.data_cli import app
+from medutils.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def nothing_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty cache, no real data, and a wide terminal."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("MEDUTILS_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_list_names_every_dataset() -> None:
+    found = run("list")
+    assert found.exit_code == 0
+    assert all(name in found.output for name in manifest_names())
+
+
+def test_show_prints_the_card() -> None:
+    found = run("show", "kermany_chest_xray")
+    assert found.exit_code == 0
+    assert "CC BY 4.0" in found.output and "1,341" in found.output and "Known faults" in found.output
+
+
+def test_make_writes_the_phantom_where_it_is_told_and_the_seed_changes_it(tmp_path: Path) -> None:
+    tables = []
+    for seed in ("1", "1", "2"):
+        assert run("make", "spine", "--out", tmp_path, "--seed", seed).exit_code == 0
+        tables.append((tmp_path / "spine/Dataset_spine.csv").read_bytes())
+    assert (tmp_path / "spine" / PHANTOM_MARK).is_file()
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_make_without_a_folder_makes_the_one_that_chapters_use(tmp_path: Path) -> None:
+    found = run("make", "spine")
+    assert found.exit_code == 0
+    assert str(tmp_path / "cache") in found.output
+
+
+def test_make_never_replaces_what_is_no_phantom(tmp_path: Path) -> None:
+    (tmp_path / "spine").mkdir()
+    (tmp_path / "spine/mine.csv").write_text("mine")
+    found = run("make", "spine", "--out", tmp_path)
+    assert isinstance(found.exception, InputError)
+    assert (tmp_path / "spine/mine.csv").read_text() == "mine"
+
+
+def test_a_seed_without_a_folder_is_refused() -> None:
+    assert isinstance(run("make", "spine", "--seed", "3").exception, InputError)
+
+
+def test_verify_ends_with_a_fault_when_there_is_one(tmp_path: Path) -> None:
+    run("make", "spine", "--out", tmp_path)
+    assert run("verify", "spine", "--data", tmp_path / "spine").exit_code == 0
+    (tmp_path / "spine" / PHANTOM_MARK).unlink()
+    lines = (tmp_path / "spine/Dataset_spine.csv").read_text().splitlines()
+    (tmp_path / "spine/Dataset_spine.csv").write_text("\n".join(lines[:-1]))
+    found = run("verify", "spine", "--data", tmp_path / "spine")
+    assert "found 99, expected 100" in found.output
+    assert isinstance(found.exception, InputError) and "1 faults" in str(found.exception)
+
+
+def test_audit_writes_its_numbers(tmp_path: Path) -> None:
+    found = run("audit", "spine", "--json", tmp_path / "audit.json")
+    assert found.exit_code == 0 and "phantom" in found.output
+    audited = json.loads((tmp_path / "audit.json").read_text())
+    assert (audited["name"], audited["kind"], audited["numbers"]["patients"]) == ("spine", "phantom", 310)
+
+
+def test_fetch_behind_an_account_prints_the_steps_and_fails() -> None:
+    found = run("fetch", "rsna_lumbar")
+    assert "an account is needed" in found.output and "1. Sign in to Kaggle" in found.output
+    assert isinstance(found.exception, InputError)
+
+
+@pytest.mark.parametrize("command", ["show", "fetch", "verify", "make", "audit"])
+def test_an_unknown_name_is_one_sentence(command: str) -> None:
+    found = run(command, "lungs")
+    assert isinstance(found.exception, InputError)
+    assert "'lungs' is not known" in str(found.exception)
+
+
+@pytest.mark.parametrize("command", ["verify", "audit"])
+def test_a_path_that_is_not_there_is_one_sentence(command: str, tmp_path: Path) -> None:
+    found = run(command, "spine", "--data", tmp_path / "nowhere")
+    assert isinstance(found.exception, InputError) and "does not exist" in str(found.exception)
+
+
+def test_the_command_starts_without_heavy_imports() -> None:
+    import subprocess
+    import sys
+
+    code = "import medutils.data_cli, sys; print({'pandas', 'torch', 'cv2', 'sklearn', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

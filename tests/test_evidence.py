@@ -1,0 +1,69 @@
+"""The numbers on the page: claims, the reference run, and results.json."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medutils.chapters import CHAPTERS, resolve
+from medutils.data.manifest import Located
+from medutils.evaluate import Estimate
+from medutils.evidence import Results, load_reference, load_reported
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_claim_that_names_a_result_has_it_in_the_reference_run(name: str):
+    reference = load_reference(name)
+    assert reference is not None
+    assert reference["data"]["kind"] == "real"
+    assert reference["profile"] == "full"
+    for claim in load_reported(name).claims:
+        assert len(claim.words) > 5
+        found = reference
+        for key in claim.result.split("/") if claim.result else ():
+            assert key in found, claim.id
+            found = found[key]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_reference_run_holds_no_path_of_the_machine_it_was_made_on(name: str):
+    assert not any(word in json.dumps(load_reference(name)) for word in ("/home", "/root", "/work", "/tmp"))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    data = tmp_path / "table.csv"
+    data.write_text("a\n1\n")
+    found = Results("spine_mlp", resolve("spine_mlp", {"seed": 3}).model_dump(), Located("spine", "phantom", data))
+    found.add("mlp", {"f1": Estimate(0.9, 0.8, float("nan"), 62, "validation")})
+    found.experiment("split", train=np.int64(248), validation=62)
+    found.predict(
+        pd.DataFrame(
+            {"record_id": ["r1"], "patient": ["p1"], "y_true": ["ill"], "prob_ill": [0.75], "prob_well": [0.25]}
+        )
+    )
+    return found
+
+
+def test_results_json_has_what_was_promised_and_nan_is_null(results: Results, tmp_path: Path):
+    results.write(str(tmp_path))
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert {"chapter", "profile", "data", "parameters", "seed", "versions", "seconds", "metrics", "experiments"} <= set(
+        written
+    )
+    assert written["data"]["kind"] == "phantom"
+    assert len(written["data"]["sha256"]) == 64
+    assert written["seed"] == 3
+    assert written["metrics"]["mlp.f1"] == {"value": 0.9, "low": 0.8, "high": None, "n": 62, "split": "validation"}
+    assert written["experiments"]["split"] == {"train": 248, "validation": 62}
+    assert "ot for clinical use" in written["notice"]
+    assert pd.read_csv(tmp_path / "predictions.csv").loc[0, "prob_ill"] == 0.75
+
+
+def test_the_three_columns_say_phantom_and_stand_side_by_side(results: Results):
+    table = results.against_reported()
+    assert list(table.columns) == ["Reported", "Reference run (real data)", "This run (phantom)"]
+    assert table.loc["Training rows"].tolist() == ["248 rows", "248 rows", "248 rows"]
+    assert table.loc["Epoch with the highest validation F1", "This run (phantom)"] == "not run"

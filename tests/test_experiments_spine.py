@@ -1,0 +1,92 @@
+"""Write-up 000's shortcuts: rebuilt as it describes them, against scikit-learn and its own published digits."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from medutils.data.spine import open_spine
+from medutils.evaluate import evaluate
+from medutils.experiments import spine
+from medutils.train import Settings
+
+
+@pytest.fixture(scope="module")
+def task() -> spine.Task:
+    return spine.Task(open_spine("phantom")[0], "Normal", "Abnormal")
+
+
+def test_the_writeups_batch_average_is_what_scikit_learn_gives_batch_by_batch():
+    rng = np.random.default_rng(0)
+    y, logits = (rng.random(62) < 0.68).astype(float), rng.normal(1, 1, 62)
+    batches = [slice(0, 16), slice(16, 32), slice(32, 48), slice(48, 62)]
+    expected = np.mean([round(100 * f1_score(y[part], logits[part] >= 0)) for part in batches])
+    found = spine.scores_as_written(y, logits)
+    assert found["f1"] == expected
+    assert found["precision"] == 0.0
+    assert spine.scores(y, logits)["f1"] == pytest.approx(f1_score(y, logits >= 0))
+
+
+@pytest.mark.parametrize(("printed", "batches"), [(89.5, 4), (90.75, 4), (95.688, 16), (96.688, 16)])
+def test_the_published_figures_are_means_of_rounded_batches(printed: float, batches: int):
+    """62 validation rows make 4 batches and 248 training rows 16; the printed figures are whole numbers over those."""
+    assert (printed * batches) == pytest.approx(round(printed * batches), abs=0.01)
+
+
+def test_the_written_metric_depends_on_the_order_of_the_rows():
+    rng = np.random.default_rng(0)
+    y, logits = (rng.random(62) < 0.68).astype(float), rng.normal(1, 1, 62)
+    effect = spine.order_effect(y, logits, 16, orders=50, seed=0)
+    assert effect["lowest"] < effect["pooled"] < effect["highest"]
+
+
+def test_the_chance_of_ten_rows_without_error():
+    assert spine.chance_of_a_perfect_sample(0, 62, 10) == 1
+    assert spine.chance_of_a_perfect_sample(53, 62, 10) == 0
+    assert spine.chance_of_a_perfect_sample(1, 62, 10) == pytest.approx(52 / 62)
+
+
+def test_no_row_and_no_patient_is_on_two_sides_of_a_fold(task: spine.Task):
+    twins = task.records.assign(patient=[f"p{row // 2}" for row in range(len(task.records))])
+    folds = spine.nested_folds(spine.Task(twins, "Normal", "Abnormal"), repeats=2, seed=0)
+    patient = twins["patient"].to_numpy()
+    for _, *parts in folds:
+        names = [set(patient[rows]) for rows in parts]
+        assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+    tested = np.concatenate(folds.test[:5])
+    assert sorted(tested) == list(range(len(twins)))
+    assert len({len(rows) for rows in folds.train}) == 1
+
+
+def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Task):
+    folds = spine.nested_folds(task, repeats=1, seed=0)
+    area = {
+        name: evaluate(spine.nested_baseline(task, folds, columns=columns), "Abnormal", "cv", resamples=200)["auroc"]
+        for name, columns in spine.feature_sets(task.columns).items()
+    }
+    assert area["last six"].low < 0.5 < area["last six"].high
+    assert area["first six"].value > 0.85
+    report = spine.column_report(task).set_index("column")
+    assert (report.loc[["Col1", "Col2", "Col4"], "explained"] > 0.9999).all()
+    assert (report.loc["Col7":"Col12", "uniform_p"] > 0.001).all()
+    assert (report.loc[["Col3", "Col6"], "uniform_p"] < 0.001).all()
+
+
+def test_importance_finds_the_column_that_matters(task: spine.Task):
+    folds = spine.nested_folds(task, repeats=1, seed=0)
+    _, fitted = spine.nested_mlp(task, folds, Settings(epochs=30, learning_rate=1e-3), seed=0)
+    importance = spine.permutation_importance(task, folds, fitted, seed=0)
+    assert importance.loc[importance["lost"].idxmax(), "column"] == "Col6"
+
+
+@pytest.mark.real
+def test_the_real_split_and_its_baselines_are_those_recomputed_from_the_published_data():
+    task = spine.Task(open_spine()[0], "Normal", "Abnormal")
+    train, held = spine.writeup_split(len(task.y))
+    assert (task.y[held].sum(), (1 - task.y[held]).sum()) == (42, 20)
+    assert task.y[held][:10].tolist() == [0, 1, 1, 0, 0, 1, 1, 1, 0, 1]
+    line, most = (
+        evaluate(task.predictions(held, guess(task, train, held)), "Abnormal", "validation", resamples=10)
+        for guess in (spine.logistic_regression, spine.majority)
+    )
+    assert (round(line["f1"].value, 3), round(line["accuracy"].value, 3)) == (0.902, 0.871)
+    assert round(most["f1"].value, 3) == 0.808

@@ -1,0 +1,61 @@
+"""A file is written whole or not at all."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from medutils.errors import InputError
+from medutils.files import scratch, sha256, write_json, write_text, written_whole
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "results.json"
+    write_text(path, "old")
+
+    def full(self: Path, text: str, **_: str) -> int:
+        with self.open("w") as file:
+            file.write(text[:3])
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(InputError, match="no space left on device"):
+        write_text(path, "new and longer")
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+    assert path.read_bytes() == b"old"
+
+
+def test_a_folder_is_replaced_whole_and_kept_when_the_writer_fails(tmp_path: Path):
+    folder = tmp_path / "made"
+    for content in ("first", "second"):
+        with written_whole(folder) as part:
+            part.mkdir()
+            (part / content).touch()
+    assert [file.name for file in folder.iterdir()] == ["second"]
+    with pytest.raises(RuntimeError), written_whole(folder) as part:
+        part.mkdir()
+        raise RuntimeError
+    assert [file.name for file in tmp_path.iterdir()] == ["made"]
+    assert (folder / "second").is_file()
+
+
+def test_a_failed_run_leaves_no_folder_that_was_not_there(tmp_path: Path):
+    with pytest.raises(RuntimeError), scratch(tmp_path / "a" / "b") as part:
+        (part / "half").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_has_no_nan(tmp_path: Path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_hash_of_a_folder_changes_with_a_name_and_with_a_content(tmp_path: Path):
+    (tmp_path / "a").write_text("1")
+    first = sha256(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = sha256(tmp_path)
+    (tmp_path / "b").write_text("2")
+    assert len({first, second, sha256(tmp_path)}) == 3
