@@ -20,12 +20,13 @@ def run_chapter(
     out: Path,
     profile: str | None = None,
     progress: bool = True,
-    for_site: bool = False,
+    renderer: str = "",
 ) -> Parameters:
     """Execute a chapter into the folder `out`: `notebook.ipynb`, `results.json` and `predictions.csv`.
 
-    All three appear when the run has ended well, and none when it has not. `for_site` draws figures for the rendered
-    book, which brings its own copy of plotly. Raises `InputError` for parameters or data that cannot be used.
+    All three appear when the run has ended well, and none when it has not. `renderer` is how figures are kept: as
+    plotly does by itself, `book` for the rendered site, which brings its own plotly, or `text`. Raises `InputError`
+    for parameters or data that cannot be used.
     """
     parameters = resolve(name, given, profile)
     chapter = get_chapter(name)
@@ -33,18 +34,18 @@ def run_chapter(
     if out.exists() and not out.is_dir():
         raise InputError(f"out: {out} is a file; expected a folder")
     with scratch(out) as part:
-        _papermill(chapter, parameters, part, progress, for_site)
+        _papermill(chapter, parameters, part, progress, renderer)
         for output in OUTPUTS:
             (part / output).replace(out / output)
     return parameters
 
 
-def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress: bool, for_site: bool) -> None:
+def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress: bool, renderer: str) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    os.environ["MEDUTILS_RENDERER"] = "book" if for_site else ""
+    os.environ["MEDUTILS_RENDERER"] = renderer
     try:
         papermill.execute_notebook(
             chapter.notebook,
@@ -82,6 +83,6 @@ def run_if_changed(
     if kept.is_file() and kept.read_text() == key and all((out / output).is_file() for output in OUTPUTS):
         return False
     kept.unlink(missing_ok=True)
-    run_chapter(name, given, out, profile, progress, for_site=True)
+    run_chapter(name, given, out, profile, progress, renderer="book")
     write_text(kept, key)
     return True

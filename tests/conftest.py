@@ -23,3 +23,8 @@ def real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         pytest.skip("needs real data: set MEDUTILS_DATA to their folder")
     monkeypatch.setenv("MEDUTILS_DATA", REAL_DATA)
     return Path(REAL_DATA)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/notebooks --update-outputs` keeps what the notebooks print now as what they must print."""
+    parser.addoption("--update-outputs", action="store_true", help="accept what the notebooks print now")

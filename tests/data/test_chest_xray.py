@@ -7,6 +7,7 @@ import pytest
 
 from medutils.data.chest_xray import load_class_folders, load_composed, load_kermany
 from medutils.errors import InputError
+from medutils.tables import RECORD_COLUMNS
 
 KERMANY = (
     "train/NORMAL/IM-0115-0001.jpeg",
@@ -116,6 +117,11 @@ def test_composed_understands_separators_and_a_byte_order_mark(tmp_path: Path, s
 def test_composed_takes_the_split_from_the_index(tmp_path: Path) -> None:
     index = "file,label,source,patient,split\nTB/a.png,TB,x,p1,val\nNormal/b.png,Normal,x,p2,Train\n"
     assert load_composed(composed(tmp_path, index))["split"].tolist() == ["validation", "train"]
+
+
+def test_composed_leaves_out_columns_without_a_name(tmp_path: Path) -> None:
+    padded = "".join(f"{line},,\n" for line in INDEX.splitlines())
+    assert list(load_composed(composed(tmp_path, padded)).columns) == [*RECORD_COLUMNS, "finding"]
 
 
 def test_composed_names_files_that_are_absent_and_images_without_a_line(tmp_path: Path) -> None:
@@ -280,13 +286,9 @@ def test_the_order_of_the_records_is_not_the_disks(tmp_path: Path, monkeypatch: 
     assert load_class_folders(tmp_path)["record_id"].tolist() == names
 
 
-real = pytest.mark.skipif("MEDUTILS_DATA" not in os.environ, reason="MEDUTILS_DATA is not set")
-
-
 @pytest.mark.real
-@real
-def test_real_kermany_counts_and_patients() -> None:
-    records = load_kermany(Path(os.environ["MEDUTILS_DATA"]))
+def test_real_kermany_counts_and_patients(real_data: Path) -> None:
+    records = load_kermany(real_data)
     assert records.groupby(["split", "label", "cause"]).size().to_dict() == {
         ("train", "NORMAL", "normal"): 1341,
         ("train", "PNEUMONIA", "bacterial"): 2530,
@@ -301,9 +303,8 @@ def test_real_kermany_counts_and_patients() -> None:
 
 
 @pytest.mark.real
-@real
-def test_real_six_classes() -> None:
-    records = load_composed(Path(os.environ["MEDUTILS_DATA"], "lung_six_class"))
+def test_real_six_classes(real_data: Path) -> None:
+    records = load_composed(real_data / "lung_six_class")
     assert records["label"].value_counts().to_dict() == {
         "Bacterial Pneumonia": 616,
         "Viral Pneumonia": 616,

@@ -1,7 +1,6 @@
 """The chest phantom: its anatomy, its findings, its hospitals and the two datasets made of it."""
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -183,7 +182,7 @@ def test_mean_intensity_does_not_tell_pneumonia() -> None:
 @pytest.mark.parametrize(
     ("given", "said"), [({"finding": "Flu"}, "finding: 'Flu'"), ({"hospital": "Mercy"}, "hospital: 'Mercy'")]
 )
-def test_an_unknown_name_is_refused(given: dict[str, str], said: str) -> None:
+def test_an_unknown_name_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         film(0, **given)
 
@@ -280,8 +279,7 @@ def test_a_seed_gives_the_same_files(make: Callable[..., None], given: dict[str,
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not os.environ.get("MEDUTILS_DATA"), reason="needs $MEDUTILS_DATA")
-def test_the_cells_are_those_of_the_real_set() -> None:
-    real = pd.read_csv(Path(os.environ["MEDUTILS_DATA"], "lung_six_class", "index.csv"), dtype=str)
+def test_the_cells_are_those_of_the_real_set(real_data: Path) -> None:
+    real = pd.read_csv(real_data / "lung_six_class" / "index.csv", dtype=str)
     found = real.groupby(["label", "source"]).agg(films=("file", "size"), patients=("patient", "nunique"))
     assert {tuple(row) for row in found.reset_index().to_numpy()} == {tuple(cell[:4]) for cell in SIX_CLASSES}

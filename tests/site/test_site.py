@@ -1,0 +1,130 @@
+"""The rendered site in a real browser: figures drawn, math set, search answering, nothing asked of another host."""
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from medutils.files import ROOT
+from medutils.site import build_book
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason="no browser: install Debian's or Ubuntu's package chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a site built from the smoke profile on phantoms, served on this machine."""
+    out = tmp_path_factory.mktemp("site")
+    html = build_book("smoke", "phantom", out, say=lambda _: None).parent
+    handler = functools.partial(Quiet, directory=str(html))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """A test says nothing of requests that went well."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: str) -> Iterator:
+    """Open a page; at the end, no request may have left this machine or failed, and no error been logged."""
+    faults: list[str] = []
+    pages: list[Page] = []
+
+    def check(request) -> None:
+        if not request.url.startswith((site, "data:", "blob:")):
+            faults.append(f"asked another host: {request.url}")
+
+    def opened(path: str, width: int) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        pages.append(page)
+        page.on("request", check)
+        page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on(
+            "console", lambda message: faults.append(f"console: {message.text}") if message.type == "error" else None
+        )
+        page.goto(f"{site}/{path}", wait_until="load")
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert faults == []
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole_and_no_wider_than_the_screen(open_page, name: str, width: int):
+    page = open_page(f"{name}.html", width)
+    divs = page.locator(".plotly-graph-div").count()
+    page.wait_for_function(
+        "divs => [...document.querySelectorAll('.plotly-graph-div')].filter(div => div.querySelector('.main-svg "
+        ".trace, .main-svg .hm, .main-svg .bars path, .main-svg .scatterlayer path')).length === divs",
+        arg=divs,
+    )
+    formulas = page.locator(".math").count()
+    page.wait_for_function("n => document.querySelectorAll('mjx-container').length >= n", arg=formulas)
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.querySelectorAll('img')].every(image => image.alt)")
+    labels = page.locator("[role=img][aria-label]").count()
+    assert labels >= divs
+
+
+def test_a_chapter_has_figures_formulas_and_says_phantom(open_page):
+    page = open_page("book/spine_mlp.html", 1280)
+    assert page.locator(".plotly-graph-div").count() >= 10
+    assert page.locator(".math").count() >= 1
+    assert "made from a phantom" in page.inner_text("article")
+    assert "injected" not in page.content()
+    titles = page.eval_on_selector_all(".gtitle", "titles => titles.map(title => title.textContent)")
+    assert titles
+    assert all("phantom" in title for title in titles)
+
+
+def test_figures_are_interactive(open_page):
+    page = open_page("book/spine_mlp.html", 1280)
+    page.wait_for_selector(".scatterlayer .trace")
+    figure = page.locator(".plotly-graph-div").nth(1)
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.5)
+    page.wait_for_selector(".hoverlayer .hovertext")
+
+
+def test_the_cover_says_what_it_is_not_for(open_page):
+    page = open_page("book/intro.html", 1280)
+    warning = page.locator(".admonition.warning")
+    assert "Not for clinical use" in warning.inner_text()
+    assert warning.bounding_box()["y"] < 900
+
+
+def test_search_answers(open_page):
+    page = open_page("search.html?q=specificity", 1280)
+    page.wait_for_selector("#search-results li a")
+    assert page.locator("#search-results li a").count() >= 1
