@@ -1,5 +1,6 @@
 """The commands `medutils data ...`: what datasets there are, and getting, checking, making and auditing one."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,11 @@ app = typer.Typer(no_args_is_help=True, help="The datasets of the book: list, sh
 
 Name = Annotated[str, typer.Argument(help="The dataset's name, as `medutils data list` gives it.")]
 Data = Annotated[str, typer.Option(help="auto, phantom, or the path of a file or folder.")]
-Out = Annotated[Path | None, typer.Option(help="Folder to write into; the cache, where chapters look, when left out.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="Folder to write into; the cache, where chapters look, when left out."),
+]
+Seed = Annotated[int, typer.Option(help="Another number draws another phantom; needs --out.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file as well.")]
 
 
@@ -24,8 +29,9 @@ def list_() -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from medutils.data.manifest import load_manifest, manifest_names
+    from medutils.data.manifest import data_roots, load_manifest, manifest_names
 
+    data_roots()
     table = Table(*(Column(name, overflow="fold") for name in ("name", "title", "found")))
     for name in manifest_names():
         table.add_row(name, load_manifest(name).title, _where(name))
@@ -47,15 +53,17 @@ def show(name: Name) -> None:
 
 @app.command()
 def fetch(name: Name) -> None:
-    """Download a dataset into the cache, or print what to do by hand and end with 1."""
+    """Download a dataset into the cache; where that fails, print what to do by hand and end with 1."""
     from medutils.data.fetch import fetch as fetch_dataset
     from medutils.data.fetch import manual_steps
     from medutils.data.manifest import load_manifest
 
     manifest = load_manifest(name)
-    if not any(source.archive or source.kind == "openml" for source in manifest.sources):
+    try:
+        found = fetch_dataset(manifest)
+    except InputError:
         typer.echo(manual_steps(manifest))
-    found = fetch_dataset(manifest)
+        raise
     typer.echo(f"{name}: {found.path}")
     if found.unknown_sha256:
         typer.echo(
@@ -74,14 +82,16 @@ def verify(name: Name, data: Data = "auto") -> None:
 
     found = verify_dataset(load_manifest(name), _located(name, data))
     Console().print(report(found))
+    for fault in found.faults:
+        typer.echo(fault)
     if found.faults:
-        raise InputError(f"{found.located.path}: found {len(found.faults):,} faults, listed above; expected none")
+        raise InputError(f"{found.located.path}: faults: {len(found.faults):,}, listed above; expected none")
 
 
 @app.command()
-def make(name: Name, out: Out = None, seed: int = 0) -> None:
-    """Make a dataset's phantom."""
-    from medutils.data.manifest import kind_of, load_manifest, locate
+def make(name: Name, out: Out = None, seed: Seed = 0) -> None:
+    """Make a dataset's phantom, in the cache or in a new folder inside --out."""
+    from medutils.data.manifest import load_manifest, locate
     from medutils.data.registry import dataset
     from medutils.files import written_whole
 
@@ -93,9 +103,9 @@ def make(name: Name, out: Out = None, seed: int = 0) -> None:
             )
         typer.echo(f"{name}: {locate(name, 'phantom', maker).path}")
         return
-    folder = out / load_manifest(name).folder
-    if folder.exists() and kind_of(folder) != "phantom":
-        raise InputError(f"{folder}: is there already and is no phantom; expected a folder that may be replaced")
+    folder = out.expanduser() / load_manifest(name).folder
+    if os.path.lexists(folder):
+        raise InputError(f"{folder}: is there already; expected a folder without {folder.name}")
     with written_whole(folder) as part:
         part.mkdir()
         maker(part, seed=seed)

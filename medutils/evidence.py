@@ -62,6 +62,14 @@ def load_reported(chapter: str) -> Reported:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
+def reported_value(chapter: str, claim: str) -> float:
+    """The number of one claim, as a share when it is given in percent."""
+    found = next(entry for entry in load_reported(chapter).claims if entry.id == claim)
+    if not isinstance(found.value, float):
+        raise TypeError(f"{claim} is not a single number")
+    return found.value / 100 if found.unit == "%" else found.value
+
+
 def reference_path(chapter: str) -> Path:
     """Where the results of our own run on real data lie."""
     return BOOK / "reference" / f"{chapter}.json"
@@ -174,7 +182,9 @@ def _answer(results: dict[str, Any] | None, claim: Claim) -> str:
     if found is None:
         return "not run"
     if isinstance(found, dict):
-        value, low, high = (_show(found[key], claim, ours=True) for key in ("value", "low", "high"))
+        value, low, high = (
+            "undefined" if found[key] is None else f"{found[key]:.3f}" for key in ("value", "low", "high")
+        )
         return f"{value} ({low} to {high})"
     return _show(found, claim, ours=True)
 

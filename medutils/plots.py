@@ -16,6 +16,7 @@ from medutils.evaluate import Estimate
 
 # Okabe and Ito's colours, which remain apart for readers who see colours differently.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6B6B6B"
+LEGEND_ROOM = 95  # pixels below a figure whose legend lies there
 COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
 
 pio.templates["book"] = go.layout.Template(
@@ -24,7 +25,7 @@ pio.templates["book"] = go.layout.Template(
         "colorway": COLOURS,
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
-        "margin": {"l": 55, "r": 15, "t": 55, "b": 95},
+        "margin": {"l": 55, "r": 15, "t": 55, "b": 55},
         "legend": {"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0},
         "xaxis": {"gridcolor": "#E6E6E6", "zerolinecolor": "#BBBBBB", "automargin": True},
         "yaxis": {"gridcolor": "#E6E6E6", "zerolinecolor": "#BBBBBB", "automargin": True},
@@ -87,7 +88,7 @@ def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:
             )
             figure.add_trace(line, row=1, col=place)
         figure.update_xaxes(title=x, row=1, col=place)
-    return figure.update_layout(title=title)
+    return figure.update_layout(title=title, margin_b=LEGEND_ROOM)
 
 
 def intervals(
@@ -115,7 +116,8 @@ def spread(
     values: Mapping[str, np.ndarray], axis: str, title: str, marks: Mapping[str, float] | None = None
 ) -> go.Figure:
     """Histograms on top of each other, with named vertical lines."""
-    figure = go.Figure().update_layout(barmode="overlay", title=title, xaxis_title=axis, yaxis_title="seeds")
+    figure = go.Figure().update_layout(barmode="overlay", title=title, margin_b=LEGEND_ROOM)
+    figure.update_layout(xaxis_title=axis, yaxis_title="seeds")
     for colour, (name, part) in zip(COLOURS, values.items(), strict=False):
         figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
     for colour, (name, value) in zip((RED, GREY, GREEN), (marks or {}).items(), strict=False):
@@ -151,5 +153,6 @@ def calibration_curves(curves: Mapping[str, pd.DataFrame], title: str) -> go.Fig
         figure.add_scatter(
             x=curve["predicted"], y=curve["observed"], error_y=error, mode="lines+markers", name=name, line_color=colour
         )
-    figure.update_layout(title=title, xaxis_title="predicted probability", yaxis_title="observed frequency")
+    labels = {"xaxis_title": "predicted probability", "yaxis_title": "observed frequency"}
+    figure.update_layout(title=title, margin_b=LEGEND_ROOM, **labels)
     return figure

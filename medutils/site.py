@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,7 +99,6 @@ def _jupyter_book(stage: Path, out: Path, log: Path) -> None:
             [*command, "-n", "-W", "--keep-going"], stdout=file, stderr=subprocess.STDOUT, env=environment, check=False
         ).returncode
     if code:
-        warnings = [
-            line for line in log.read_text(encoding="utf-8").splitlines() if "WARNING" in line or "ERROR" in line
-        ]
+        text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
+        warnings = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line]
         raise InputError(f"Jupyter Book ended with {code}; {warnings[0] if warnings else 'see'} (all of it in {log})")

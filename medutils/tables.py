@@ -4,7 +4,12 @@ A **record** is one row of a dataset: a line of a table, a film, a slice, a seri
 A **prediction** is what a model said of one record.
 """
 
+import csv
+import io
+import re
+from collections.abc import Collection
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +22,63 @@ if TYPE_CHECKING:
 
 RECORD_COLUMNS = ("record_id", "patient", "label", "source", "split", "path")
 SPLITS = ("", "train", "validation", "test")
+
+
+def read_csv(path: Path, columns: Collection[str] = (), *, min_rows: int = 0) -> pd.DataFrame:
+    """Read a CSV file as text, without blanks around the cells; a row's index is its line in the file.
+
+    Commas, semicolons and tabs are understood, with or without a byte-order mark. Lines without a value are left out,
+    and so are columns without a name (pandas writes `Unnamed: 0` for one). A cell that is empty or absent is "".
+
+    Raises `InputError` when the file is no table of UTF-8 text, a row has more cells than the header, a column comes
+    twice, one of `columns` is not there, or there are fewer than `min_rows` rows.
+    """
+    lines = _csv_lines(path)
+    if not lines:
+        raise InputError(f"{path}: found no header line; expected a CSV table")
+    header = lines.pop(min(lines))
+    named = [name for name in header if name and not name.startswith("Unnamed:")]
+    if missing := [name for name in columns if name not in named]:
+        wanted = few([f"'{name}'" for name in missing])
+        raise InputError(f"{path}: found no column {wanted}; its columns are {few(named)}")
+    if twice := [name for name in named if named.count(name) > 1]:
+        raise InputError(f"{path}: found the column '{twice[0]}' more than once; expected each once")
+    for line, cells in lines.items():
+        if any(cells[len(header) :]):
+            raise InputError(f"{path}: line {line}: found a row of {len(cells)} cells; expected {len(header)}")
+        cells += [""] * (len(header) - len(cells))
+    if len(lines) < min_rows:
+        raise InputError(f"{path}: found {len(lines)} rows; expected at least {min_rows}")
+    rows = [cells[: len(header)] for cells in lines.values()]
+    return pd.DataFrame(rows, pd.Index(lines, dtype=int), header, dtype=str)[named]
+
+
+def _csv_lines(path: Path) -> dict[int, list[str]]:
+    """The cells of each line that holds a value, by the number of the line."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV table") from error
+    header = next(filter(str.strip, io.StringIO(text, newline="")), "")
+    separator = max(",;\t", key=re.sub('"[^"]*"', "", header).count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows = {}
+    try:
+        for row in lines:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                rows[lines.line_num] = cells
+    except csv.Error as error:
+        raise InputError(f"{path}: line {lines.line_num}: {error}; expected a CSV table") from error
+    return rows
+
+
+def few(names: Collection[str], at_most: int = 6) -> str:
+    """Some names for a sentence: the first of them, and how many more there are."""
+    shown = ", ".join(list(names)[:at_most]) or "none"
+    return shown + (f" and {len(names) - at_most} more" if len(names) > at_most else "")
 
 
 @cache

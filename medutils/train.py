@@ -69,9 +69,9 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    """Split row numbers into batches; a last batch of one row is left out, since it has no variance to normalise by."""
-    return (rows for rows in order.split(size, dim=-1) if rows.shape[-1] > 1)
+def _batches(rows: int, size: int) -> list[slice]:
+    """Cut rows into batches; a last batch of one row is left out, since it has no variance to normalise by."""
+    return [slice(start, start + size) for start in range(0, rows, size) if rows - start > 1]
 
 
 def fit(
@@ -92,6 +92,7 @@ def fit(
     (x, y), (x_val, y_val) = train, validation
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     plateau = ReduceLROnPlateau(optimiser, factor=settings.factor, patience=settings.patience)
+    loss = nn.functional.binary_cross_entropy_with_logits
     best_loss, best_epoch, best = float("inf"), 0, copy.deepcopy(model.state_dict())
     rows, logits, seen, after, val = [], [], [], [], []
     for epoch in range(1, settings.epochs + 1):
@@ -99,11 +100,10 @@ def fit(
         order = torch.randperm(len(y), device=y.device)
         shuffled_x, shuffled_y = x[order], y[order]
         outputs = []
-        for batch in _batches(torch.arange(len(y)), settings.batch_size):
-            part = slice(int(batch[0]), int(batch[-1]) + 1)
+        for batch in _batches(len(y), settings.batch_size):
             optimiser.zero_grad()
-            output = model(shuffled_x[part]).squeeze(1)
-            binary_loss(output, shuffled_y[part]).backward()
+            output = model(shuffled_x[batch]).squeeze(1)
+            loss(output, shuffled_y[batch]).backward()
             optimiser.step()
             outputs.append(output.detach())
         model.eval()
@@ -112,7 +112,7 @@ def fit(
             seen.append(shuffled_y[: len(logits[-1])])
             after.append(model(x).squeeze(1))
             val.append(model(x_val).squeeze(1))
-            losses = [float(binary_loss(*pair)) for pair in ((logits[-1], seen[-1]), (after[-1], y), (val[-1], y_val))]
+            losses = [float(loss(*pair)) for pair in ((logits[-1], seen[-1]), (after[-1], y), (val[-1], y_val))]
         rate = optimiser.param_groups[0]["lr"]
         rows.append((epoch, rate, *losses))
         if losses[-1] < best_loss:
@@ -166,29 +166,26 @@ class _Scaling:
 
 
 class _ReplicatedAdam:
-    """Adam with a learning rate for each replica, which torch's own cannot have."""
+    """torch's Adam with a learning rate for each replica.
 
-    def __init__(self, parameters: list[nn.Parameter], betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        self.parameters, self.betas, self.steps = parameters, betas, 0
-        self.mean = [torch.zeros_like(p) for p in parameters]
-        self.square = [torch.zeros_like(p) for p in parameters]
+    Adam's step is proportional to the rate, so all replicas take a step at the first rate, and those whose rate has
+    fallen are drawn back to their share of it.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], rate: Tensor) -> None:
+        self.parameters, self.first = parameters, float(rate.max())
+        self.adam = torch.optim.Adam(parameters, lr=self.first, fused=True)
 
     @torch.no_grad()
     def step(self, rate: Tensor) -> None:
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        self.steps += 1
-        one, two = self.betas
-        torch._foreach_lerp_(self.mean, gradients, 1 - one)
-        torch._foreach_mul_(self.square, two)
-        torch._foreach_addcmul_(self.square, gradients, gradients, 1 - two)
-        scale = torch._foreach_sqrt(self.square)
-        torch._foreach_div_(scale, (1 - two**self.steps) ** 0.5)
-        torch._foreach_add_(scale, 1e-8)
-        move = torch._foreach_div(self.mean, scale)
-        corrected = rate.view(-1, 1, 1) / (1 - one**self.steps)
-        for parameter, direction in zip(self.parameters, move, strict=True):
-            parameter.addcmul_(direction, corrected, value=-1)
-            parameter.grad = None
+        share = (rate / self.first).view(-1, 1, 1)
+        some_fell = bool((share < 1).any())
+        before = [parameter.clone() for parameter in self.parameters] if some_fell else []
+        self.adam.step()
+        if some_fell:
+            for parameter, start in zip(self.parameters, before, strict=True):
+                torch.lerp(start, parameter, share, out=parameter.data)
+        self.adam.zero_grad()
 
 
 @dataclass
@@ -248,22 +245,23 @@ def fit_replicas(
     """
     if len({len(rows) for rows in train_rows}) != 1:
         raise ValueError("replicas trained at once need training sets of one size")
-    torch.manual_seed(seeds[0])
+    generator = torch.Generator().manual_seed(seeds[0])
     picked = torch.as_tensor(np.stack(train_rows))
     replica = torch.arange(len(seeds))[:, None]
     scaling = _Scaling(x, picked, columns)
     inputs = scaling(x)
     target = torch.as_tensor(y, dtype=torch.float32)
     padded, weight = _padded(validation_rows)
-    model = ReplicatedMLP(seeds, x.shape[1], settings.hidden, settings.dropout)
-    optimiser = _ReplicatedAdam(list(model.parameters()))
+    model = ReplicatedMLP(seeds, x.shape[1], settings.hidden, settings.dropout, generator)
     plateau = _Plateau(settings, model.state_dict(), torch.full((len(seeds),), settings.learning_rate))
+    optimiser = _ReplicatedAdam(list(model.parameters()), plateau.rate)
     losses, f1 = [], []
     for epoch in range(1, settings.epochs + 1):
         model.train()
-        order = picked.gather(1, torch.rand(picked.shape).argsort(1))
-        for rows in _batches(order, settings.batch_size):
-            binary_loss(model(inputs[replica, rows]), target[rows]).sum().backward()
+        order = picked.gather(1, torch.rand(picked.shape, generator=generator).argsort(1))
+        shuffled_x, shuffled_y = inputs[replica, order], target[order]
+        for batch in _batches(order.shape[1], settings.batch_size):
+            binary_loss(model(shuffled_x[:, batch]), shuffled_y[:, batch]).sum().backward()
             optimiser.step(plateau.rate)
         model.eval()
         with torch.no_grad():

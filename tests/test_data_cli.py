@@ -29,6 +29,12 @@ def test_list_names_every_dataset() -> None:
     assert all(name in found.output for name in manifest_names())
 
 
+def test_a_wrong_folder_of_real_data_is_said_and_not_taken_for_no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDUTILS_DATA", "nowhere")
+    found = run("list")
+    assert isinstance(found.exception, InputError) and "MEDUTILS_DATA: nowhere is not a folder" in str(found.exception)
+
+
 def test_show_prints_the_card() -> None:
     found = run("show", "kermany_chest_xray")
     assert found.exit_code == 0
@@ -37,10 +43,10 @@ def test_show_prints_the_card() -> None:
 
 def test_make_writes_the_phantom_where_it_is_told_and_the_seed_changes_it(tmp_path: Path) -> None:
     tables = []
-    for seed in ("1", "1", "2"):
-        assert run("make", "spine", "--out", tmp_path, "--seed", seed).exit_code == 0
-        tables.append((tmp_path / "spine/Dataset_spine.csv").read_bytes())
-    assert (tmp_path / "spine" / PHANTOM_MARK).is_file()
+    for folder, seed in (("first", "1"), ("again", "1"), ("other", "2")):
+        assert run("make", "spine", "--out", tmp_path / folder, "--seed", seed).exit_code == 0
+        tables.append((tmp_path / folder / "spine/Dataset_spine.csv").read_bytes())
+    assert (tmp_path / "first/spine" / PHANTOM_MARK).is_file()
     assert tables[0] == tables[1] != tables[2]
 
 
@@ -50,12 +56,23 @@ def test_make_without_a_folder_makes_the_one_that_chapters_use(tmp_path: Path) -
     assert str(tmp_path / "cache") in found.output
 
 
-def test_make_never_replaces_what_is_no_phantom(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mine", ["mine.csv", PHANTOM_MARK])
+def test_make_never_replaces_what_is_there(tmp_path: Path, mine: str) -> None:
     (tmp_path / "spine").mkdir()
-    (tmp_path / "spine/mine.csv").write_text("mine")
+    (tmp_path / "spine" / mine).write_text("mine")
     found = run("make", "spine", "--out", tmp_path)
-    assert isinstance(found.exception, InputError)
-    assert (tmp_path / "spine/mine.csv").read_text() == "mine"
+    assert isinstance(found.exception, InputError) and "is there already" in str(found.exception)
+    assert [path.name for path in (tmp_path / "spine").iterdir()] == [mine]
+
+
+def test_an_interrupted_make_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(folder: Path, seed: int) -> None:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("medutils.data.phantoms.spine.make_spine", interrupted)
+    assert run("make", "spine", "--out", tmp_path).exit_code != 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_seed_without_a_folder_is_refused() -> None:
@@ -70,7 +87,7 @@ def test_verify_ends_with_a_fault_when_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "spine/Dataset_spine.csv").write_text("\n".join(lines[:-1]))
     found = run("verify", "spine", "--data", tmp_path / "spine")
     assert "found 99, expected 100" in found.output
-    assert isinstance(found.exception, InputError) and "1 faults" in str(found.exception)
+    assert isinstance(found.exception, InputError) and "faults: 1" in str(found.exception)
 
 
 def test_audit_writes_its_numbers(tmp_path: Path) -> None:

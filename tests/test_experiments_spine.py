@@ -36,7 +36,7 @@ def test_the_written_metric_depends_on_the_order_of_the_rows():
     rng = np.random.default_rng(0)
     y, logits = (rng.random(62) < 0.68).astype(float), rng.normal(1, 1, 62)
     effect = spine.order_effect(y, logits, 16, orders=50, seed=0)
-    assert effect["lowest"] < effect["pooled"] < effect["highest"]
+    assert 0 < effect["lowest"] < effect["pooled"] < effect["highest"] <= 1
 
 
 def test_the_chance_of_ten_rows_without_error():
@@ -63,7 +63,7 @@ def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Ta
         name: evaluate(spine.nested_baseline(task, folds, columns=columns), "Abnormal", "cv", resamples=200)["auroc"]
         for name, columns in spine.feature_sets(task.columns).items()
     }
-    assert area["last six"].low < 0.5 < area["last six"].high
+    assert area["last six"].high < 0.65
     assert area["first six"].value > 0.85
     report = spine.column_report(task).set_index("column")
     assert (report.loc[["Col1", "Col2", "Col4"], "explained"] > 0.9999).all()
@@ -71,11 +71,12 @@ def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Ta
     assert (report.loc[["Col3", "Col6"], "uniform_p"] < 0.001).all()
 
 
-def test_importance_finds_the_column_that_matters(task: spine.Task):
+def test_importance_tells_the_columns_that_matter_from_noise(task: spine.Task):
     folds = spine.nested_folds(task, repeats=1, seed=0)
     _, fitted = spine.nested_mlp(task, folds, Settings(epochs=30, learning_rate=1e-3), seed=0)
     importance = spine.permutation_importance(task, folds, fitted, seed=0)
-    assert importance.loc[importance["lost"].idxmax(), "column"] == "Col6"
+    lost = importance.set_index("column")["lost"]
+    assert lost[["Col2", "Col5", "Col6"]].min() > lost[[f"Col{n}" for n in range(7, 13)]].max() + 0.03
 
 
 @pytest.mark.real

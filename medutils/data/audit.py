@@ -16,7 +16,7 @@ from medutils.data.images import SUFFIXES, read_image
 from medutils.data.splits import assign_patients, overlap
 from medutils.data.verify import VOLUMES, over_files
 from medutils.errors import InputError
-from medutils.files import sha256
+from medutils.files import explain, sha256
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,6 +49,7 @@ class Audit:
         label, split and patient are the same
     association: predictor, measure, value, low, high (95 % interval by patient; none for the baseline)
     appearance: label, pictures, sizes (how many), height, width (medians), mean, sd (grey level, 0 to 255)
+    left_out: file, reason; what the loader skipped and what cannot be opened
     """
 
     numbers: dict[str, int]
@@ -58,6 +59,7 @@ class Audit:
     near: pd.DataFrame
     association: pd.DataFrame
     appearance: pd.DataFrame
+    left_out: pd.DataFrame
 
     def to_json(self) -> dict[str, Any]:
         """The numbers and the tables that hold no file name, for `write_json`."""
@@ -69,11 +71,11 @@ class Audit:
 def audit(records: pd.DataFrame, root: Path = Path(), seed: int = 0) -> Audit:
     """Audit a records table; each picture file it names is opened once.
 
-    `root` is put before paths that are relative. Files that cannot be opened are counted as `unreadable` and left out.
-    Intervals come from resampling patients with `seed`.
+    `root` is put before paths that are relative. Files that cannot be opened are counted as `unreadable`, named and
+    left out. Intervals come from resampling patients with `seed`.
     """
     records = records.reset_index(drop=True)
-    pictures = _looked_at(records, root)
+    pictures, unreadable = _looked_at(records, root)
     identical, near = identical_files(pictures), near_identical(pictures)
     with_size = records.assign(image_size=_sizes(pictures).reindex(records.index))
     return Audit(
@@ -89,6 +91,7 @@ def audit(records: pd.DataFrame, root: Path = Path(), seed: int = 0) -> Audit:
         near=near,
         association=_associations(with_size, seed),
         appearance=appearance(pictures),
+        left_out=pd.DataFrame([*records.attrs.get("skipped", ()), *unreadable], columns=["file", "reason"]),
     )
 
 
@@ -270,24 +273,30 @@ def _has_picture(records: pd.DataFrame) -> pd.Series:
     return suffix.isin([*SUFFIXES, *VOLUMES, ".dcm"]) & ~records["path"].duplicated(keep=False)
 
 
-def _looked_at(records: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Records that have a picture, with what was seen of it; those that cannot be opened are left out."""
+def _looked_at(records: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Records that have a picture, with what was seen of it; and those whose picture cannot be opened, with why."""
     with_picture = records[_has_picture(records)]
     seen = over_files(look, [root / path for path in with_picture["path"]])
-    looked = pd.DataFrame([row or {} for row in seen], with_picture.index, list(LOOKED))
-    readable = looked["sha256"].notna()
-    return pd.concat([with_picture, looked], axis=1)[readable]
+    unreadable = [
+        (name, row) for name, row in zip(with_picture["record_id"], seen, strict=True) if isinstance(row, str)
+    ]
+    looked = pd.DataFrame(
+        [{} if isinstance(row, str) else row for row in seen], with_picture.index, columns=list(LOOKED)
+    )
+    return pd.concat([with_picture, looked], axis=1)[looked["sha256"].notna()], unreadable
 
 
-def look(path: Path) -> dict[str, Any] | None:
-    """Open a picture: its content's hash, size, mean and deviation of grey, thumbnail; None when that fails."""
+def look(path: Path) -> dict[str, Any] | str:
+    """Open a picture: its content's hash, size, mean and deviation of grey, thumbnail; the reason when that fails."""
     from PIL.Image import Resampling
 
     try:
         picture = _picture(path)
         content = sha256(path)
-    except (InputError, OSError):
-        return None
+    except OSError as error:
+        return str(explain(error, path)).removeprefix(f"{path}: ")
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
     grey = np.asarray(picture)
     height, width = grey.shape
     return {
@@ -328,7 +337,15 @@ def _rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
 def _cell(value: Any) -> str:
     from rich.markup import escape
 
-    return escape(", ".join(value)) if isinstance(value, tuple) else "" if value is None else escape(str(value))
+    return escape("\n".join(value)) if isinstance(value, tuple) else "" if value is None else escape(str(value))
+
+
+def _pairs(near: pd.DataFrame) -> pd.DataFrame:
+    """Near-identical pairs in few columns, to be read on a narrow screen."""
+    pictures = list(zip(near["first"], near["second"], strict=True))
+    same = near[[f"same_{name}" for name in ACROSS]].to_numpy()
+    differ = [tuple(name for name, alike in zip(ACROSS, row, strict=True) if not alike) for row in same]
+    return near[["bits", "correlation"]].assign(pictures=pictures, differ=differ).iloc[:, [2, 0, 1, 3]]
 
 
 def report(found: Audit) -> "list[Table]":
@@ -338,7 +355,8 @@ def report(found: Audit) -> "list[Table]":
     numbers = pd.DataFrame(found.numbers.items(), columns=["what", "count"])
     frames = {"Numbers": numbers, "Labels": found.prevalence, "What splits share": found.overlap}
     frames |= {"What tells the class": found.association, "Size and grey level": found.appearance}
-    frames |= {"Identical files": found.identical, "Near-identical pictures": found.near}
+    frames |= {"Identical files": found.identical, "Near-identical pictures": _pairs(found.near)}
+    frames |= {"Left out": found.left_out}
     tables = []
     for title, frame in frames.items():
         if len(frame):

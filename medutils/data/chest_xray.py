@@ -1,11 +1,10 @@
 """Folders of chest films: Kermany's, a set composed from several hospitals, and the reader's own class folders.
 
 Each loader gives a records table. It lists files and reads their names, and opens no image. Links are not followed.
-What lies in a class folder and is left out is in the table's `attrs["skipped"]`: pairs of a path and the reason.
+What lies in or beside the class folders and is left out is in the table's `attrs["skipped"]`: pairs of a path below the
+folder that was given and the reason.
 """
 
-import csv
-import io
 import os
 import re
 import unicodedata
@@ -16,13 +15,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from medutils.data.images import SUFFIXES
+from medutils.data.manifest import PHANTOM_MARK
 from medutils.errors import InputError
 from medutils.files import explain
-from medutils.tables import RECORD_COLUMNS, check_records
+from medutils.tables import RECORD_COLUMNS, check_records, few, read_csv
 
 SPLIT_FOLDERS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-# What systems leave beside images, besides names that begin with a dot.
-NO_DATA = frozenset({"__macosx", "thumbs.db", "desktop.ini", "index.csv"})
+# What lies beside images and is no data, besides names that begin with a dot.
+NO_DATA = frozenset({"__macosx", "thumbs.db", "desktop.ini", "index.csv", PHANTOM_MARK.lower()})
 
 KERMANY_CLASSES = ("NORMAL", "PNEUMONIA")
 KERMANY_FOLDERS = ("chest_xray", "chest_xray_pneumonia")
@@ -61,10 +61,11 @@ def load_kermany(folder: Path) -> pd.DataFrame:
     Raises `InputError` when the layout is another, a class folder holds no image or a name contradicts its folder.
     """
     root = _kermany_root(_root(folder))
-    classes = _class_folders(root, [name for name in _listing(root)[0] if name in SPLIT_FOLDERS])
+    classes, skipped = _class_folders(root, [name for name in _listing(root)[0] if name in SPLIT_FOLDERS])
     if tuple(labels := _labels(classes)) != KERMANY_CLASSES:
-        raise InputError(f"{root}: found the class folders {_few(labels)}; expected {' and '.join(KERMANY_CLASSES)}")
-    rows, skipped = _rows(root, classes)
+        raise InputError(f"{root}: found the class folders {few(labels)}; expected {' and '.join(KERMANY_CLASSES)}")
+    rows, inside = _rows(root, classes)
+    skipped += inside
     _check_filled(classes, rows)
     unmatched = []
     for row in rows:
@@ -76,7 +77,7 @@ def load_kermany(folder: Path) -> pd.DataFrame:
         if (cause == "normal") != normal:
             raise InputError(f"{row['path']}: its name says {cause}; expected a film of its folder, {row['label']}")
         row |= {"patient": patient, "source": "kermany", "cause": cause}
-    return _records(pd.DataFrame(rows), skipped, unmatched)
+    return _records(pd.DataFrame(rows), _below(_root(folder), root, skipped), unmatched)
 
 
 def load_composed(folder: Path) -> pd.DataFrame:
@@ -94,7 +95,9 @@ def load_composed(folder: Path) -> pd.DataFrame:
     root = _root(folder)
     index = _read_index(root / "index.csv")
     _check_classes(root / "index.csv", sorted(set(index["label"])))
-    rows, skipped = _rows(root, _class_folders(root))
+    classes, skipped = _class_folders(root)
+    rows, inside = _rows(root, classes)
+    skipped += inside
     paths = {row["record_id"]: row["path"] for row in rows}
     named = index["file"]
     skipped += [(file, "index.csv names it, but it is not there") for file in named if file not in paths]
@@ -123,10 +126,11 @@ def load_class_folders(folder: Path, patient_pattern: str | None = None) -> pd.D
     folders = _listing(root)[0]
     splits = [name for name in folders if name.lower() in SPLIT_FOLDERS]
     if splits and (others := [name for name in folders if name not in splits]):
-        raise InputError(f"{root}: found {_few(others)} beside {_few(splits)}; expected splits only, or classes only")
-    classes = _class_folders(root, splits)
+        raise InputError(f"{root}: found {few(others)} beside {few(splits)}; expected splits only, or classes only")
+    classes, skipped = _class_folders(root, splits)
     _check_classes(root, _labels(classes))
-    rows, skipped = _rows(root, classes)
+    rows, inside = _rows(root, classes)
+    skipped += inside
     _check_filled(classes, rows)
     unmatched = []
     for row in rows:
@@ -148,11 +152,6 @@ def _records(table: pd.DataFrame, skipped: Skipped, unmatched: Iterable[str] = (
     records = check_records(table[[*RECORD_COLUMNS, *own]])
     records.attrs |= {"skipped": skipped, "unmatched": list(unmatched)}
     return records
-
-
-def _few(names: Collection[str], at_most: int = 6) -> str:
-    shown = ", ".join(list(names)[:at_most]) or "none"
-    return shown + (f" and {len(names) - at_most} more" if len(names) > at_most else "")
 
 
 def _root(folder: Path) -> Path:
@@ -206,10 +205,30 @@ def _entries(folder: Path) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def _class_folders(root: Path, splits: Iterable[str] = ()) -> list[_ClassFolder]:
-    """The class folders in `root`, or in each of its split folders."""
-    above = [(root / name, SPLIT_FOLDERS[name.lower()]) for name in splits] or [(root, "")]
-    return [_ClassFolder(folder / name, name, split) for folder, split in above for name in _listing(folder)[0]]
+def _class_folders(root: Path, splits: Collection[str] = ()) -> tuple[list[_ClassFolder], Skipped]:
+    """The class folders in `root`, or in each of its split folders, and what else lies beside them."""
+    folders, skipped = _folders(root, root)
+    if not splits:
+        return [_ClassFolder(root / name, name, "") for name in folders], skipped
+    skipped += [(name, "a folder beside the splits") for name in folders if name not in splits]
+    classes = []
+    for split in splits:
+        labels, others = _folders(root, root / split)
+        classes += [_ClassFolder(root / split / name, name, SPLIT_FOLDERS[split.lower()]) for name in labels]
+        skipped += others
+    return classes, skipped
+
+
+def _folders(root: Path, folder: Path) -> tuple[list[str], Skipped]:
+    """Names of the folders in `folder`, and what else lies there."""
+    folders, images, others = _listing(folder)
+    return folders, _below(root, folder, others + [(name, "an image outside a class folder") for name in images])
+
+
+def _below(root: Path, folder: Path, skipped: Skipped) -> Skipped:
+    """What was skipped in `folder`, with its path from `root` on."""
+    inside = folder.relative_to(root)
+    return [((inside / name).as_posix(), reason) for name, reason in skipped]
 
 
 def _labels(classes: Iterable[_ClassFolder]) -> list[str]:
@@ -218,7 +237,7 @@ def _labels(classes: Iterable[_ClassFolder]) -> list[str]:
 
 def _check_classes(where: Path, labels: Collection[str]) -> None:
     if len(labels) < 2:
-        raise InputError(f"{where}: found the classes {_few(labels)}; expected two or more (links are not followed)")
+        raise InputError(f"{where}: found the classes {few(labels)}; expected two or more (links are not followed)")
     seen: dict[str, str] = {}
     for label in labels:
         twin = seen.setdefault(unicodedata.normalize("NFC", label).casefold(), label)
@@ -234,7 +253,7 @@ def _rows(root: Path, classes: Iterable[_ClassFolder]) -> tuple[list[dict[str, s
         inside = folder.relative_to(root).as_posix()
         folders, images, others = _listing(folder)
         others += [(name, "a folder inside a class folder") for name in folders]
-        skipped += [(f"{inside}/{name}", reason) for name, reason in others]
+        skipped += _below(root, folder, others)
         rows += [
             {"record_id": f"{inside}/{name}", "label": label, "split": split, "path": str(folder / name)}
             for name in images
@@ -266,7 +285,7 @@ def _kermany_root(folder: Path) -> Path:
         return folder
     inside = next((name for name in KERMANY_FOLDERS if name in folders), None)
     if inside is None:
-        raise InputError(f"{folder}: found the folders {_few(folders)}; expected train, test and perhaps val")
+        raise InputError(f"{folder}: found the folders {few(folders)}; expected train, test and perhaps val")
     return _kermany_root(folder / inside)
 
 
@@ -280,49 +299,26 @@ def _kermany_identity(stem: str) -> tuple[str, str] | None:
 
 
 def _read_index(path: Path) -> pd.DataFrame:
-    """Read `index.csv` as stripped text with the columns `file`, `label`, `source`, `patient`, `split` and its own."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise explain(error, path) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV table") from error
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        lines = [line for line in csv.reader(io.StringIO(text), delimiter=separator) if any(map(str.strip, line))]
-    except csv.Error as error:
-        raise InputError(f"{path}: {error}; expected a CSV table") from error
-    columns, *rows = [[cell.strip() for cell in line] for line in lines] or [[]]
-    _check_columns(columns, path)
-    if not rows or max(map(len, rows)) > len(columns):
-        found = f"a row of {max(map(len, rows))} cells" if rows else "no row"
-        raise InputError(f"{path}: found {found} below the header; expected rows of {len(columns)} cells")
-    index = pd.DataFrame([row + [""] * (len(columns) - len(row)) for row in rows], columns=columns, dtype=str)
+    """Read `index.csv` as text with the columns `file`, `label`, `source`, `patient`, `split` and its own."""
+    index = read_csv(path, INDEX_COLUMNS, min_rows=1)
     _check_cells(index, path)
     index["split"] = _index_splits(index, path)
     index["file"] = [PurePosixPath(file).as_posix() for file in index["file"]]
     _check_files(index, path)
-    return index.drop(columns=[name for name in ("", "record_id", "path") if name in index])
-
-
-def _check_columns(columns: list[str], path: Path) -> None:
-    if missing := [name for name in INDEX_COLUMNS if name not in columns]:
-        raise InputError(f"{path}: found no column {_few(missing)}; its columns are {_few(columns)}")
-    if twice := {name for name in columns if name and columns.count(name) > 1}:
-        raise InputError(f"{path}: found the column {min(twice)} more than once; expected each once")
+    return index.drop(columns=["record_id", "path"], errors="ignore").reset_index(drop=True)
 
 
 def _check_cells(index: pd.DataFrame, path: Path) -> None:
     for column in INDEX_COLUMNS:
         if (empty := index[column] == "").any():
-            raise InputError(f"{path}: line {empty.idxmax() + 2}: {column} is empty; expected a value in every row")
+            raise InputError(f"{path}: line {empty.idxmax()}: {column} is empty; expected a value in every row")
 
 
 def _index_splits(index: pd.DataFrame, path: Path) -> pd.Series:
     found = index.get("split", pd.Series("", index.index))
     split = found.str.lower().map(SPLIT_FOLDERS | {"": ""})
     if (unknown := split.isna()).any():
-        line, value = unknown.idxmax() + 2, found[unknown.idxmax()]
+        line, value = unknown.idxmax(), found[unknown.idxmax()]
         raise InputError(f"{path}: line {line}: split is '{value}'; expected {', '.join(SPLIT_FOLDERS)} or nothing")
     return split
 
@@ -330,10 +326,10 @@ def _index_splits(index: pd.DataFrame, path: Path) -> pd.Series:
 def _check_files(index: pd.DataFrame, path: Path) -> None:
     file, label = index["file"], index["label"]
     if (twice := file.duplicated()).any():
-        raise InputError(f"{path}: line {twice.idxmax() + 2}: {file[twice.idxmax()]} comes again; expected it once")
+        raise InputError(f"{path}: line {twice.idxmax()}: {file[twice.idxmax()]} comes again; expected it once")
     if (differs := file.str.split("/").str[0] != label).any():
         row = differs.idxmax()
         raise InputError(
-            f"{path}: line {row + 2}: the label of {file[row]} is {label[row]}; expected the name of its folder "
+            f"{path}: line {row}: the label of {file[row]} is {label[row]}; expected the name of its folder "
             f"({differs.sum()} of {len(index)} lines differ)"
         )

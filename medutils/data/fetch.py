@@ -96,7 +96,9 @@ def download(archive: Archive, folder: Path) -> Path:
         with FileLock(folder / f".{archive.name}.lock"):
             path = Path(pooch.retrieve(archive.url, known, fname=archive.name, path=folder, downloader=get))
     except requests.exceptions.RequestException as error:
-        raise InputError(f"{archive.url}: {_reason(error)}; run this again to go on from what has come") from error
+        raise InputError(
+            f"{archive.url}: {_network_reason(error)}; run this again to go on from what has come"
+        ) from error
     except ValueError as error:
         raise InputError(
             f"{archive.name}: its SHA-256 is not the manifest's {archive.sha256}; it was deleted"
@@ -104,6 +106,16 @@ def download(archive: Archive, folder: Path) -> Path:
     if not known:
         write_json(folder / f"{archive.name}.sha256.json", {"file": archive.name, "sha256": sha256(path)})
     return path
+
+
+def _network_reason(error: "requests.RequestException") -> str:
+    import requests
+
+    if error.response is not None:
+        return f"the server answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return "the server does not answer"
+    return "no connection to the server" if isinstance(error, requests.ConnectionError) else _reason(error)
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """Lumbar MRI: the tables and DICOM tree of RSNA 2024, and folders of slices or volumes such as SPIDER's."""
 
-import io
 import os
 import re
 from itertools import product
@@ -11,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from medutils.data.dicom import apply_window, check_image, damage_named, percentile_limits, read_header, require_tags
+from medutils.data.manifest import PHANTOM_MARK
 from medutils.errors import InputError
 from medutils.files import explain
-from medutils.tables import check_records
+from medutils.tables import check_records, read_csv
 
 GRADES = ("Normal/Mild", "Moderate", "Severe")
 LEVELS = ("l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1")
@@ -35,10 +35,11 @@ VOLUMES = (".nii", ".nii.gz", ".mha")
 MAX_VOXELS = 512_000_000
 MAX_COORDINATE = 1e6
 PLACE_TAGS = ("InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+Skipped = list[tuple[Path, str]]
 PLANES = ("sagittal", "coronal", "axial")  # by the patient axis (left, back, head) nearest to the plane's normal
 
 
-class _Slice(NamedTuple):
+class Slice(NamedTuple):
     """What a DICOM header says of a slice: its place is the centre (mm) and the plane's normal, in patient axes."""
 
     path: Path
@@ -54,7 +55,7 @@ def load_rsna_targets(folder: Path) -> pd.DataFrame:
     Raises `InputError` for a missing target, a label that is no grade, or a study that comes twice.
     """
     path = folder / "train.csv"
-    table = _read_csv(path, ("study_id", *TARGETS)).set_index("study_id")
+    table = _read_table(path, ("study_id", *TARGETS)).set_index("study_id")
     if (twice := table.index.duplicated()).any():
         raise InputError(f"{path}: study {table.index[twice][0]} comes twice; expected one row a study")
     table = table[list(TARGETS)].replace("", np.nan)
@@ -76,6 +77,8 @@ def load_rsna_tables(folder: Path) -> pd.DataFrame:
     """
     targets = load_rsna_targets(folder)
     cells = targets.rename_axis(columns="target").stack().rename("label").dropna().reset_index()
+    if cells.empty:
+        raise InputError(f"{folder / 'train.csv'}: has no grade; expected {', '.join(GRADES)} in some cells")
     parts = cells["target"].str.extract(r"(?P<condition>.+)_(?P<level>l\d_[ls]\d)$")
     records = pd.DataFrame(
         {
@@ -103,11 +106,11 @@ def load_series(folder: Path) -> pd.DataFrame:
     Own columns: study_id, series_id, orientation (`sagittal` or `axial`) and weighting (`T1`, `T2` or `T2/STIR`).
     """
     path = folder / "train_series_descriptions.csv"
-    table = _read_csv(path, ("study_id", "series_id", "series_description"))
+    table = _read_table(path, ("study_id", "series_id", "series_description"))
     unknown = table.loc[~table["series_description"].isin(SERIES), "series_description"]
     if len(unknown):
         raise InputError(f"{path}: found a series described as '{unknown.iloc[0]}'; expected {', '.join(SERIES)}")
-    parts = table["series_description"].str.split(" ", n=1, expand=True)
+    parts = table["series_description"].str.extract(r"(?P<orientation>\w+) (?P<weighting>.+)")
     record_id = table["study_id"] + "/" + table["series_id"]
     images = folder / "train_images"
     return check_records(
@@ -121,8 +124,8 @@ def load_series(folder: Path) -> pd.DataFrame:
                 "path": str(images) + "/" + record_id if images.is_dir() else "",
                 "study_id": table["study_id"],
                 "series_id": table["series_id"],
-                "orientation": parts[0].str.lower(),
-                "weighting": parts[1],
+                "orientation": parts["orientation"].str.lower(),
+                "weighting": parts["weighting"],
             }
         )
     )
@@ -138,7 +141,7 @@ def load_coordinates(folder: Path) -> pd.DataFrame:
     """
     plain = folder / "train_label_coordinates.csv"
     path = next((p for p in (plain, *sorted(folder.glob("train_label_coordinates.*.csv"))) if p.is_file()), plain)
-    table = _read_csv(path, ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"))
+    table = _read_table(path, ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"))
     for column in ("condition", "level"):
         table[column] = table[column].str.lower().str.replace(r"[ /]", "_", regex=True)
     for column in ("instance_number", "x", "y"):
@@ -155,7 +158,7 @@ def load_coordinates(folder: Path) -> pd.DataFrame:
     unknown = table.loc[~table["target"].isin(TARGETS), "target"]
     if len(unknown):
         raise InputError(f"{path}: found the target '{unknown.iloc[0]}'; expected one of the 25, such as {TARGETS[0]}")
-    return table
+    return table.reset_index(drop=True)
 
 
 def load_dicom_tree(folder: Path) -> pd.DataFrame:
@@ -166,23 +169,18 @@ def load_dicom_tree(folder: Path) -> pd.DataFrame:
     and it also holds for axial stacks that tilt from disc to disc. Own columns: study_id, series_id,
     series_description (from `train_series_descriptions.csv`, else the file), orientation, instance, position_mm.
 
-    What cannot be read is skipped and named in `attrs["skipped"]`, a list of (path, reason). Raises `InputError` when
-    no slice is left.
+    What cannot be read is skipped and named in `attrs["skipped"]`, a list of (path below `folder`, reason). Raises
+    `InputError` when no slice is left.
     """
     root = folder / "train_images"
     table = load_series(folder) if (folder / "train_series_descriptions.csv").is_file() else pd.DataFrame()
     described = dict(zip(table.get("record_id", ()), table.get("label", ()), strict=True))
-    skipped: list[tuple[str, str]] = []
+    skipped: Skipped = []
     rows: list[dict[str, object]] = []
     for study in _listing(root, skipped):
         for series in _listing(study, skipped):
             rows += _series_rows(series, _read_slices(series, skipped), described)
-    if not rows:
-        reason = f"; the first of {len(skipped)} faults is in {': '.join(skipped[0])}" if skipped else ""
-        raise InputError(f"{root}: found no readable slice; expected <study>/<series>/<instance>.dcm{reason}")
-    records = check_records(pd.DataFrame(rows))
-    records.attrs["skipped"] = skipped
-    return records
+    return _records(folder, rows, skipped, "train_images/<study>/<series>/<instance>.dcm")
 
 
 def load_slices(folder: Path) -> pd.DataFrame:
@@ -190,10 +188,11 @@ def load_slices(folder: Path) -> pd.DataFrame:
 
     A volume lies in its patient's folder, or in `folder` itself, where the patient is its name up to the first `_`
     (SPIDER: `11_t2.mha`). Own column: `kind`, `image` or `volume`; `mid_sagittal` gives a volume's picture. Files of
-    other kinds and empty ones are skipped and named in `attrs["skipped"]`, a list of (path, reason).
+    other kinds and empty ones are skipped and named in `attrs["skipped"]`, a list of (path below `folder`, reason).
+    Raises `InputError` when no file is left.
     """
-    skipped: list[tuple[str, str]] = []
-    rows = []
+    skipped: Skipped = []
+    rows: list[dict[str, object]] = []
     for path in _listing(folder, skipped):
         inside = _listing(path, skipped) if path.is_dir() else [path]
         for file in inside:
@@ -212,12 +211,8 @@ def load_slices(folder: Path) -> pd.DataFrame:
                     }
                 )
             else:
-                skipped.append((str(file), "is empty" if kind else "is no slice or volume"))
-    if not rows:
-        raise InputError(f"{folder}: found no slice; expected <patient>/*.png or volumes ({', '.join(VOLUMES)})")
-    records = check_records(pd.DataFrame(rows))
-    records.attrs["skipped"] = skipped
-    return records
+                skipped.append((file, "is empty" if kind else "is no slice or volume"))
+    return _records(folder, rows, skipped, f"<patient>/*.png or volumes ({', '.join(VOLUMES)})")
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -269,35 +264,38 @@ def mid_sagittal(path: Path) -> np.ndarray:
     return np.asarray(picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR))
 
 
-def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a CSV file as text, with commas or semicolons, with or without a byte-order mark."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        separator = max(",;", key=text.partition("\n")[0].count)
-        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
-    except OSError as error:
-        raise explain(error, path) from error
-    except ValueError as error:  # not UTF-8, no columns, or rows of unequal length
-        raise InputError(f"{path}: is no CSV table ({str(error).strip()})") from error
-    for column in columns:
-        if column not in table:
-            raise InputError(f"{path}: found no column '{column}'; expected {', '.join(columns[:3])} and so on")
-    ids = table.loc[:, table.columns.isin(("study_id", "series_id"))]
-    if wrong := [name for name in ids if not ids[name].str.fullmatch(r"\d+").all()]:
-        found = ids.loc[~ids[wrong[0]].str.fullmatch(r"\d+"), wrong[0]].iloc[0]
-        raise InputError(f"{path}: found '{found}' in column {wrong[0]}; expected a whole number")
+def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read one of the tables as text; its studies and series are whole numbers."""
+    table = read_csv(path, columns, min_rows=1)
+    for column in (name for name in columns if name in ("study_id", "series_id")):
+        wrong = table.loc[~table[column].str.fullmatch(r"\d+"), column]
+        if len(wrong):
+            raise InputError(f"{path}: found '{wrong.iloc[0]}' in column {column}; expected a whole number")
     return table
 
 
-def _listing(folder: Path, skipped: list[tuple[str, str]]) -> list[Path]:
+def _records(folder: Path, rows: list[dict[str, object]], skipped: Skipped, expected: str) -> pd.DataFrame:
+    """The records with what was skipped, named from `folder` on; `InputError` when there is no record."""
+    named = [(path.relative_to(folder).as_posix(), reason) for path, reason in skipped]
+    if not rows:
+        first = f"; the first of {len(named)} faults is in {': '.join(named[0])}" if named else ""
+        raise InputError(f"{folder}: found no readable slice; expected {expected}{first}")
+    records = check_records(pd.DataFrame(rows))
+    records.attrs["skipped"] = named
+    return records
+
+
+def _listing(folder: Path, skipped: Skipped) -> list[Path]:
     """What lies in a folder, sorted by name, hidden files left out; what cannot be read or named is skipped."""
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith((".", PHANTOM_MARK)))
     except OSError as error:
-        skipped.append((str(folder), str(explain(error, folder)).removeprefix(f"{folder}: ")))
+        skipped.append((folder, str(explain(error, folder)).removeprefix(f"{folder}: ")))
         return []
     sound = [path for path in paths if path.name == os.fsencode(path.name).decode(errors="replace")]
-    skipped += [(repr(str(path)), "its name is no UTF-8 text") for path in paths if path not in sound]
+    skipped += [
+        (path.with_name(ascii(path.name)[1:-1]), "its name is not UTF-8") for path in paths if path not in sound
+    ]
     return sound
 
 
@@ -307,17 +305,18 @@ def _kind(file: Path, top: bool) -> str | None:
     return "image" if file.is_file() and file.suffix == ".png" and not top else None
 
 
-def _read_slices(series: Path, skipped: list[tuple[str, str]]) -> list[_Slice]:
+def _read_slices(series: Path, skipped: Skipped) -> list[Slice]:
     slices = []
     for path in _listing(series, skipped):
         try:
-            slices.append(_read_slice(path))
+            slices.append(read_slice(path))
         except InputError as error:
-            skipped.append((str(path), str(error).removeprefix(f"{path}: ")))
+            skipped.append((path, str(error).removeprefix(f"{path}: ")))
     return slices
 
 
-def _read_slice(path: Path) -> _Slice:
+def read_slice(path: Path) -> Slice:
+    """Read where a slice lies in the patient, from its header alone; `InputError` when it does not say so."""
     header = read_header(path)
     check_image(header, path)
     require_tags(header, PLACE_TAGS, path)
@@ -335,10 +334,10 @@ def _read_slice(path: Path) -> _Slice:
             raise InputError(
                 f"{path}: ImageOrientationPatient and ImagePositionPatient give no place; expected a plane"
             )
-        return _Slice(path, int(header.InstanceNumber), str(header.get("SeriesDescription") or ""), normal, centre)
+        return Slice(path, int(header.InstanceNumber), str(header.get("SeriesDescription") or ""), normal, centre)
 
 
-def _series_rows(series: Path, slices: list[_Slice], described: dict[str, str]) -> list[dict[str, object]]:
+def _series_rows(series: Path, slices: list[Slice], described: dict[str, str]) -> list[dict[str, object]]:
     """Records of one series, in order of the slices' centres along their mean normal."""
     mean = np.sum([one.normal for one in slices], axis=0)
     mean = mean / max(float(np.linalg.norm(mean)), 1e-9)

@@ -14,7 +14,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from medutils.errors import InputError
-from medutils.files import MANIFESTS, cache_dir, written_whole
+from medutils.files import MANIFESTS, cache_dir, explain, written_whole
 
 PHANTOM_MARK = "PHANTOM.json"
 
@@ -121,9 +121,9 @@ def manifest_names() -> list[str]:
 
 def load_manifest(name: str) -> Manifest:
     """Read and check `data_manifests/<name>.yaml`; `InputError` when there is none or it does not fit the schema."""
+    if name not in (known := manifest_names()):
+        raise InputError(f"dataset '{name}' is not known; there are {', '.join(known)}")
     path = MANIFESTS / f"{name}.yaml"
-    if not path.is_file():
-        raise InputError(f"dataset '{name}' is not known; there are {', '.join(manifest_names())}")
     try:
         return Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
@@ -152,16 +152,24 @@ def locate(name: str, data: str = "auto", make: Callable[[Path], None] | None = 
     data: `auto`, `phantom`, or the path of a file or folder of the user's own
     make: writes the phantom into the folder it is given; called once, the result is kept in the cache
 
-    Raises `InputError` when the path, or the folder that `$MEDUTILS_DATA` names, does not exist.
+    Raises `InputError` when the path, or the folder that `$MEDUTILS_DATA` names, does not exist or cannot be read.
     """
-    manifest = load_manifest(name)
+    try:
+        return _found(load_manifest(name), data, make)
+    except OSError as error:
+        raise explain(error, Path(data)) from error
+
+
+def _found(manifest: Manifest, data: str, make: Callable[[Path], None] | None) -> Located:
+    name = manifest.name
     if data not in ("auto", "phantom"):
         path = Path(data).expanduser()
         if not path.exists():
             raise InputError(f"data: {path} does not exist; expected a file, a folder, 'auto' or 'phantom'")
-        return Located(name, kind_of(path), _step_into(path, manifest))
+        path = _step_into(path, manifest)
+        return Located(name, kind_of(path), path)
     if data == "auto":
-        for root in _roots():
+        for root in data_roots():
             if (root / manifest.folder).is_dir():
                 path = _step_into(root / manifest.folder, manifest)
                 return Located(name, kind_of(path), path)
@@ -170,7 +178,8 @@ def locate(name: str, data: str = "auto", make: Callable[[Path], None] | None = 
     return Located(name, "phantom", _step_into(_made_once(cache_dir() / "phantoms" / manifest.folder, make), manifest))
 
 
-def _roots() -> list[Path]:
+def data_roots() -> list[Path]:
+    """Where datasets are looked for; `InputError` when `$MEDUTILS_DATA` names no folder."""
     roots = [cache_dir() / "datasets"]
     if given := os.environ.get("MEDUTILS_DATA"):
         if not Path(given).is_dir():
@@ -180,14 +189,14 @@ def _roots() -> list[Path]:
 
 
 def _step_into(path: Path, manifest: Manifest) -> Path:
-    """From a folder to the one file of a dataset that is a single table."""
+    """From the folder above a dataset to its own folder, and to the one file of a dataset that is a single table."""
     if len(manifest.files) == 1 and path.is_dir():
         inside = [path / manifest.files[0], path / manifest.folder / manifest.files[0]]
         found = next((file for file in inside if file.is_file()), None)
         if found is None:
             raise InputError(f"{path}: found no {manifest.files[0]}; expected it there or in {manifest.folder}/")
         return found
-    return path
+    return path / manifest.folder if (path / manifest.folder).is_dir() else path
 
 
 def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:

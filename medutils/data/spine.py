@@ -1,6 +1,6 @@
 """Tables of spine measurements: the Kaggle file of write-up 000, the vertebral table of OpenML, or the reader's own."""
 
-import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,8 @@ import pandas as pd
 from medutils.data.manifest import Located, load_manifest, locate
 from medutils.data.phantoms.spine import make_spine
 from medutils.errors import InputError
-from medutils.files import cache_dir, explain, written_whole
-from medutils.tables import RECORD_COLUMNS, check_records
+from medutils.files import cache_dir, written_whole
+from medutils.tables import RECORD_COLUMNS, check_records, read_csv
 
 MIN_ROWS, MIN_ROWS_PER_CLASS = 50, 10
 # OpenML numbers its classes; its own counts (210 and 100) say which is which, and `fetch_vertebral` checks them.
@@ -52,17 +52,15 @@ def load_spine(
     Columns without a name are left out: the Kaggle file has a 14th that holds free text. Each row is a patient of its
     own unless `patient_column` names one. Raises `InputError` for all else that is not a number where one is due.
     """
-    table = _read_table(path)
-    for column in filter(None, (class_column, patient_column)):
-        if column not in table:
-            raise InputError(f"{path}: found no column '{column}'; its columns are {', '.join(table.columns)}")
-    label = table[class_column].str.strip()
+    named = [column for column in (class_column, patient_column) if column]
+    table = read_csv(path, named, min_rows=MIN_ROWS)
+    label = table[class_column]
     _check_classes(path, label, class_column, (negative, positive))
-    measures = _numbers(path, table.drop(columns=[c for c in (class_column, patient_column) if c]))
+    measures = _numbers(path, table.drop(columns=named))
     if (twice := measures.assign(label=label).duplicated(keep=False)).any():
-        rows = ", ".join(str(row + 2) for row in np.flatnonzero(twice)[:6])
-        raise InputError(f"{path}: lines {rows} hold the same row more than once; expected each row once")
-    record_id = pd.Series([f"row-{row:04d}" for row in range(1, len(table) + 1)])
+        lines = ", ".join(map(str, table.index[twice][:6]))
+        raise InputError(f"{path}: lines {lines} hold the same row more than once; expected each row once")
+    record_id = pd.Series([f"row-{row:04d}" for row in range(1, len(table) + 1)], table.index)
     head = pd.DataFrame(
         {
             "record_id": record_id,
@@ -73,7 +71,7 @@ def load_spine(
             "path": path.name,
         }
     )
-    return check_records(pd.concat([head, measures], axis=1))
+    return check_records(pd.concat([head, measures], axis=1).reset_index(drop=True))
 
 
 def features(records: pd.DataFrame) -> list[str]:
@@ -97,7 +95,9 @@ def fetch_vertebral() -> Path:
     home = str(path.with_name("openml"))
     # The pandas parser stumbles over a class whose names are numbers; the slower one reads them as text.
     try:
-        frame = fetch_openml(data_id=number, as_frame=True, parser="liac-arff", data_home=home, n_retries=1).frame
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of every try; the error of the last one is enough
+            frame = fetch_openml(data_id=number, as_frame=True, parser="liac-arff", data_home=home, n_retries=1).frame
     except (OSError, ValueError) as error:  # no network, or a checksum that does not fit
         raise InputError(
             f"data: OpenML data set {number} could not be fetched ({error}); expected a network"
@@ -115,35 +115,10 @@ def fetch_vertebral() -> Path:
     return path
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file as text, whatever its separator and with or without a byte-order mark."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise explain(error, path) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV table") from error
-    header = text.partition("\n")[0]
-    try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            sep=max(",;\t", key=header.count),
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=True,
-            index_col=False,
-        )
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: {str(error).strip()}; expected a CSV table with a header line") from error
-    if len(table) < MIN_ROWS:
-        raise InputError(f"{path}: found {len(table)} rows; expected at least {MIN_ROWS}")
-    return table.loc[:, [not str(name).startswith("Unnamed:") for name in table.columns]]
-
-
 def _check_classes(path: Path, label: pd.Series, column: str, classes: tuple[str, str]) -> None:
     unknown = label[~label.isin(classes)]
     if len(unknown):
-        line, found = unknown.index[0] + 2, unknown.iloc[0]
+        line, found = unknown.index[0], unknown.iloc[0]
         raise InputError(f"{path}: line {line}: {column} is '{found}'; expected '{classes[0]}' or '{classes[1]}'")
     for name in classes:
         if (count := int((label == name).sum())) < MIN_ROWS_PER_CLASS:
@@ -155,10 +130,10 @@ def _check_classes(path: Path, label: pd.Series, column: str, classes: tuple[str
 def _numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     if table.shape[1] == 0:
         raise InputError(f"{path}: found no column of measurements beside the class; expected at least one")
-    numbers = table.apply(lambda column: pd.to_numeric(column.str.strip(), errors="coerce")).astype(float)
+    numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = ~np.isfinite(numbers.to_numpy())
     if wrong.any():
         row, position = np.argwhere(wrong)[0]
-        column, found = table.columns[position], table.iloc[row, position]
-        raise InputError(f"{path}: line {row + 2}: {column} is '{found}'; expected a finite number")
+        line, column, found = table.index[row], table.columns[position], table.iloc[row, position]
+        raise InputError(f"{path}: line {line}: {column} is '{found}'; expected a finite number")
     return numbers

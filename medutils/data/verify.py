@@ -1,6 +1,5 @@
 """Verify: does a dataset on disk hold what its manifest says, and can every file of it be opened?"""
 
-import csv
 import os
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -8,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from medutils.data.images import SUFFIXES, read_image
 from medutils.data.manifest import PHANTOM_MARK, Located, Manifest
@@ -18,6 +17,7 @@ from medutils.files import explain
 Result = TypeVar("Result")
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
 WORKERS = 2
@@ -29,9 +29,17 @@ VOLUMES = (".mha", ".nii", ".gz")
 class Fault:
     """One thing wrong with a dataset on disk."""
 
-    kind: Literal["corrupt", "missing", "unexpected", "count"]
+    kind: Literal["corrupt", "missing", "unexpected", "unreadable", "refused", "skipped", "count"]
     where: str
     what: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.kind}: {self.where}: {self.what}")
+
+
+def printable(text: str) -> str:
+    """Text that any terminal can show: file names may hold bytes that are no UTF-8, and codes that move the cursor."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 @dataclass(frozen=True)
@@ -57,20 +65,21 @@ def total_of(counts: dict[str, int]) -> int:
 
 
 def verify(manifest: Manifest, located: Located) -> Verification:
-    """Open every file of a dataset and compare its counts with the manifest.
+    """Open every file of a dataset, read its records, and compare its counts with the manifest.
 
-    A difference between two known versions is stated in `differences` (version, key, how many more than it), and is no
-    fault; a count that fits no version is one. The counts of a phantom are stated and compared with nothing.
+    What the loader refuses or skips is a fault. A difference between two known versions is stated in `differences`
+    (version, key, how many more than it), and is no fault; a count that fits no version is one. The counts of a phantom
+    are stated and compared with nothing.
     """
     root, files, known, faults = _look(manifest, located)
     reasons = dict(zip(known, over_files(why_unreadable, [root / file for file in known]), strict=True))
     bad = _filled(reasons)
     faults += [Fault("corrupt", file, reason) for file, reason in bad.items()]
-    if "index.csv" in known and "index.csv" not in bad:
-        faults += _index_faults(root, files)
+    records = _records(manifest, located, faults)
     counts = {key: _count(key, root, files, bad) for key in _patterns(manifest)}
-    if len(counts) < len(_keys(manifest)) and not bad:
-        counts |= _class_counts(manifest, located, faults)
+    if classes := [key for key in _keys(manifest) if key in manifest.classes]:
+        labels = [] if records is None else list(records["label"])
+        counts |= {name: labels.count(name) for name in classes}
     if located.kind == "phantom":
         return Verification(located, len(known), _filled(counts), "phantom", {}, tuple(faults))
     version, off = _nearest(manifest, counts)
@@ -98,18 +107,26 @@ def _look(manifest: Manifest, located: Located) -> tuple[Path, list[str], list[s
 
 
 def list_files(root: Path) -> tuple[list[str], list[Fault]]:
-    """Paths of all files below `root`, relative and sorted, and a fault for each folder that cannot be read.
+    """Paths of all files below `root`, relative and sorted, and a fault for all that is no file to be read.
 
     Links to folders are not followed, so a loop of links ends.
     """
     faults: list[Fault] = []
 
     def unreadable(error: OSError) -> None:
-        faults.append(Fault("corrupt", str(error.filename), (error.strerror or str(error)).lower()))
+        where = Path(error.filename).relative_to(root).as_posix()
+        faults.append(Fault("unreadable", where, (error.strerror or str(error)).lower()))
 
     files = []
-    for folder, _, names in os.walk(root, onerror=unreadable):
-        files += [(Path(folder) / name).relative_to(root).as_posix() for name in names]
+    for folder, folders, names in os.walk(root, onerror=unreadable):
+        for path in (Path(folder) / name for name in (*folders, *names)):
+            inside = path.relative_to(root).as_posix()
+            if path.is_file():
+                files.append(inside)
+            elif path.is_symlink():
+                faults.append(Fault("unexpected", inside, "a link to a folder, or to nothing; it is not followed"))
+            elif not path.is_dir():
+                faults.append(Fault("unexpected", inside, "neither a file nor a folder"))
     return sorted(files), faults
 
 
@@ -138,8 +155,10 @@ def _open(path: Path) -> None:
         read_image(path)
     elif suffix == ".dcm":
         from medutils.data.dicom import read_dicom
+        from medutils.data.lumbar import read_slice
 
         read_dicom(path)
+        read_slice(path)
     elif suffix in VOLUMES:
         from medutils.data.lumbar import read_volume
 
@@ -151,44 +170,26 @@ def _open(path: Path) -> None:
 
 
 def count_rows(path: Path) -> int:
-    """Rows of a CSV file below its header; `InputError` when it is no text, has no header or has too long a row."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter=_separator(file))
-            header = next(rows, [])
-            lengths = [len(row) for row in rows if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV table ({error})") from error
-    if not any(header):
-        raise InputError(f"{path}: found no header line; expected a CSV table")
-    if max(lengths, default=0) > len(header):
-        raise InputError(f"{path}: found a row of {max(lengths)} cells; expected at most the header's {len(header)}")
-    return len(lengths)
+    """Rows of a CSV file below its header; `InputError` when it is no table (see `read_csv`)."""
+    from medutils.tables import read_csv
 
-
-def _separator(file: TextIO) -> str:
-    """Comma, semicolon or tab, whichever the header line has most of; the file is read from its start again."""
-    separator = max(",;\t", key=file.readline().count)
-    file.seek(0)
-    return separator
+    return len(read_csv(path))
 
 
 def report(verification: Verification) -> "Table":
-    """The verification as a rich table: counts first, then differences to other versions, then faults."""
-    from rich.markup import escape
+    """The counts and the differences to other versions as a rich table."""
     from rich.table import Column, Table
 
     located = verification.located
-    title = f"{located.name} ({located.kind}): {verification.opened:,} files opened"
+    title = f"{located.name} ({located.kind}), files opened: {verification.opened:,}"
     table = Table(*(Column(name, overflow="fold") for name in ("what", "where", "found")), title=title)
+    table.min_width = len(title)
     for key, number in verification.counts.items():
         table.add_row("count", key, f"{number:,}")
     table.add_row("version", verification.version, f"{verification.total:,}" if verification.total else "")
     for version, keys in verification.differences.items():
         for key, more in keys.items():
             table.add_row(f"than {version}", key, f"{more:+,}")
-    for fault in verification.faults:
-        table.add_row(f"[red]{fault.kind}[/red]", escape(fault.where), escape(fault.what))
     return table
 
 
@@ -204,15 +205,22 @@ def _filled(values: dict[str, Result]) -> dict[str, Result]:
     return {key: value for key, value in values.items() if value}
 
 
-def _index_faults(root: Path, files: list[str]) -> list[Fault]:
-    """A composed set names its films in index.csv: each must be there, and each film must be named."""
-    with (root / "index.csv").open(encoding="utf-8-sig", newline="") as file:
-        listed = {row.get("file") or "" for row in csv.DictReader(file, delimiter=_separator(file))}
-    films = {file for file in files if Path(file).suffix.lower() in SUFFIXES}
-    return [
-        *(Fault("missing", file, "index.csv names it") for file in sorted(listed - films)),
-        *(Fault("unexpected", file, "index.csv does not name it") for file in sorted(films - listed)),
-    ]
+def _records(manifest: Manifest, located: Located, faults: list[Fault]) -> "pd.DataFrame | None":
+    """The records as the loader reads them; what it refuses or skips and no fault names yet is added to `faults`."""
+    from medutils.data.registry import DATASETS
+
+    tables_or_folders = any(fault.kind in ("missing", "unreadable") or fault.where.endswith(".csv") for fault in faults)
+    if tables_or_folders or manifest.name not in DATASETS:
+        return None
+    try:
+        records = DATASETS[manifest.name].load(located.path)
+    except InputError as error:
+        text = str(error).removeprefix(f"{located.path}: ").replace(f"{located.path}/", "")
+        faults.append(Fault("refused", located.path.name, text))
+        return None
+    named = {printable(fault.where) for fault in faults}
+    faults += [Fault("skipped", file, reason) for file, reason in records.attrs.get("skipped", ()) if file not in named]
+    return records
 
 
 def _count(key: str, root: Path, files: list[str], bad: Collection[str]) -> int:
@@ -220,18 +228,6 @@ def _count(key: str, root: Path, files: list[str], bad: Collection[str]) -> int:
     if "*" in key:
         return sum(fnmatchcase(file, key) for file in files)
     return count_rows(root / key) if key in files and key not in bad else 0
-
-
-def _class_counts(manifest: Manifest, located: Located, faults: list[Fault]) -> dict[str, int]:
-    """Records of each class, as the loader reads them; a table that it refuses becomes one of `faults`."""
-    from medutils.data.registry import dataset
-
-    try:
-        labels = dataset(manifest.name).load(located.path)["label"]
-    except InputError as error:
-        faults.append(Fault("corrupt", located.path.name, str(error).removeprefix(f"{located.path}: ")))
-        return dict.fromkeys(manifest.classes, 0)
-    return {name: int((labels == name).sum()) for name in manifest.classes}
 
 
 def _nearest(manifest: Manifest, counts: dict[str, int]) -> tuple[str, dict[str, dict[str, int]]]:

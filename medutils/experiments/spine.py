@@ -119,15 +119,18 @@ def metric_history(
 def order_effect(
     y: NDArray[np.float64], logits: NDArray[np.float64], batch_size: int, orders: int, seed: int
 ) -> dict[str, float]:
-    """The write-up's F1 of the same predictions in many row orders, beside the pooled F1, which has one value."""
+    """The write-up's F1 of the same predictions in many row orders, beside the pooled F1, which has one value.
+
+    All as shares between 0 and 1.
+    """
     rng = np.random.default_rng(seed)
     found = [
-        scores_as_written(y[order], logits[order], batch_size)["f1"]
+        scores_as_written(y[order], logits[order], batch_size)["f1"] / 100
         for order in (rng.permutation(len(y)) for _ in range(orders))
     ]
     return {
-        "pooled": 100 * scores(y, logits)["f1"],
-        "as_written": scores_as_written(y, logits, batch_size)["f1"],
+        "pooled": scores(y, logits)["f1"],
+        "as_written": scores_as_written(y, logits, batch_size)["f1"] / 100,
         "lowest": min(found),
         "highest": max(found),
         "orders": orders,
@@ -252,8 +255,8 @@ def nested_baseline(
 def permutation_importance(task: Task, folds: Folds, fitted: ReplicaFit, seed: int) -> pd.DataFrame:
     """How far the pooled AUROC of the outer test parts falls when one measurement is shuffled over the rows.
 
-    Breiman's permutation importance, taken on rows that chose nothing. A row a column: `lost`, the mean over the repeats, and
-    `low` and `high`, the least and the most lost in a single repeat.
+    Breiman's permutation importance, taken on rows that chose nothing. A row a column: `lost`, the mean over the
+    repeats, and `low` and `high`, the least and the most lost in a single repeat.
     """
     rng = np.random.default_rng(seed)
     whole = _auroc_by_repeat(task, folds, fitted, task.x)

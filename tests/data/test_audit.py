@@ -1,7 +1,6 @@
 """Audit: overlap, identical and near-identical pictures, and how well the source alone tells the class."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,6 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from medutils.data import registry
 from medutils.data.audit import association, audit, near_identical, perceptual_hashes, report
-
-real = pytest.mark.skipif(not os.environ.get("MEDUTILS_DATA"), reason="MEDUTILS_DATA names no real data")
 
 
 def film(seed: int, size: int = 96) -> Image.Image:
@@ -66,10 +63,14 @@ def test_identical_and_near_identical_pictures_are_found_across_splits_and_class
     assert expected.items() <= found.numbers.items()
 
 
-def test_a_file_that_cannot_be_opened_is_counted_and_left_out(records: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_counted_named_and_left_out(records: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / "3.png").write_bytes(b"no picture")
-    numbers = audit(records, tmp_path).numbers
-    assert (numbers["pictures"], numbers["unreadable"], numbers["near_pairs"]) == (4, 1, 0)
+    (tmp_path / "4.png").unlink()
+    records.attrs["skipped"] = [("loop", "a link, which is not followed")]
+    found = audit(records, tmp_path)
+    assert (found.numbers["pictures"], found.numbers["unreadable"], found.numbers["near_pairs"]) == (3, 2, 0)
+    assert found.left_out["file"].tolist() == ["loop", "3.png", "4.png"]
+    assert "no image in it" in found.left_out["reason"][1] and "no such file" in found.left_out["reason"][2]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,6 @@ def test_the_report_shows_what_was_found(records: pd.DataFrame, tmp_path: Path) 
 
 
 @pytest.mark.real
-@real
 def test_real_kermany_films() -> None:
     found = audit(registry.load("kermany_chest_xray")[0])
     expected = {"pictures": 5840, "distinct": 5808, "identical_groups": 30}
@@ -190,7 +190,6 @@ def test_real_kermany_films() -> None:
 
 
 @pytest.mark.real
-@real
 def test_real_six_class_source_tells_the_class() -> None:
     found = audit(registry.load("lung_six_class")[0]).association.set_index(["predictor", "measure"])
     assert found.loc[("source", "balanced accuracy"), "low"] > 0.6
@@ -198,7 +197,6 @@ def test_real_six_class_source_tells_the_class() -> None:
 
 
 @pytest.mark.real
-@real
 def test_real_lumbar_table() -> None:
     found = audit(registry.load("rsna_lumbar")[0])
     expected = {"patients": 1975, "targets": 25, "cells": 49375, "unlabelled": 572}

@@ -136,12 +136,12 @@ def test_composed_names_files_that_are_absent_and_images_without_a_line(tmp_path
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        ("", "no column file, label, source, patient"),
-        (INDEX.splitlines()[0], "found no row below the header"),
-        (INDEX.replace("patient", "who"), "no column patient"),
-        (INDEX.replace("finding", "label"), "column label more than once"),
+        ("", "no header line"),
+        (INDEX.splitlines()[0], "found 0 rows"),
+        (INDEX.replace("patient", "who"), "no column 'patient'"),
+        (INDEX.replace("finding", "label"), "column 'label' more than once"),
         (INDEX.replace("p2", " "), "line 3: patient is empty"),
-        (INDEX.replace("clear", "cle,ar"), "row of 6 cells below the header; expected rows of 5"),
+        (INDEX.replace("clear", "cle,ar"), "line 3: found a row of 6 cells; expected 5"),
         (INDEX + "TB/a.png,TB,hospital,p1,TB\n", r"line 4: TB/a\.png comes again"),
         (INDEX.replace("Normal/b.png,Normal", "Normal/b.png,TB"), r"line 3: the label of Normal/b\.png is TB.*1 of 2"),
         (INDEX.split("Normal")[0], "found the classes TB; expected two or more"),
@@ -259,6 +259,7 @@ def test_what_is_no_image_is_skipped_with_a_reason_or_ignored(tmp_path: Path) ->
         ("a/out.png", "a link, which is not followed"),
         ("a/pipe.png", "neither a file nor a folder"),
         ("a/report.pdf", "no image by its name"),
+        ("notes.txt", "no image by its name"),
     ]
 
 

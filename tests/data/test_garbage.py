@@ -6,21 +6,27 @@ A new reader is one more line of `FILES` (bytes in one file) or `NAMES` (names o
 import contextlib
 import io
 import os
+import tarfile
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pydicom
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom.data import get_testdata_file
 
 from medutils.data.chest_xray import load_class_folders, load_composed, load_kermany
 from medutils.data.dicom import read_dicom
+from medutils.data.fetch import unpack
 from medutils.data.images import FORMATS, build_array, read_image
 from medutils.data.lumbar import (
     TARGETS,
@@ -31,6 +37,11 @@ from medutils.data.lumbar import (
     load_slices,
     read_volume,
 )
+from medutils.data.manifest import Located, load_manifest
+from medutils.data.registry import DATASETS
+from medutils.data.spine import load_spine
+from medutils.data.splits import load_split, save_split
+from medutils.data.verify import verify
 from medutils.errors import InputError
 
 Reader = Callable[[Path], object]
@@ -39,6 +50,9 @@ SETTINGS = settings(max_examples=30, deadline=None, derandomize=True)
 SERIES = b"study_id,series_id,series_description\n1,2,Sagittal T1\n"
 GRADES = f"study_id,{','.join(TARGETS)}\n1{',Moderate' * len(TARGETS)}\n".encode()
 PLACES = b"study_id,series_id,instance_number,condition,level,x,y\n1,2,3,Spinal Canal Stenosis,L1/L2,4.5,6.7\n"
+RECORDS = pd.DataFrame({"record_id": ["1", "2"], "label": "a", "source": "x", "split": "train", "path": ""})
+RECORDS["patient"] = RECORDS["record_id"]
+SPINE = b"Col1,Class_att\n" + b"".join(b"%d.5,%s\n" % (row, (b"Abnormal", b"Normal")[row % 2]) for row in range(60))
 INDEX = b"file,label,source,patient,split\na/1.png,a,x,p1,train\nb/1.png,b,x,p2,test\n"
 
 
@@ -54,6 +68,30 @@ def sound_images() -> list[bytes]:
     for file, (image, form, how) in zip(files, made, strict=True):
         image.save(file, format=form, **how)
     return [file.getvalue() for file in files]
+
+
+def sound_dicom() -> bytes:
+    """A small MR slice whose header is longer than its pixels."""
+    made = pydicom.dcmread(get_testdata_file("MR_small.dcm", download=False))
+    made.Rows, made.Columns, made.PixelData = 6, 6, bytes(range(72))
+    file = io.BytesIO()
+    made.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def sound_archives() -> list[bytes]:
+    packed, taped = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/1.txt", "one")
+    with tarfile.open(fileobj=taped, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a/1.txt"))
+    return [packed.getvalue(), taped.getvalue()]
+
+
+def sound_split() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        save_split(RECORDS, Path(folder, "split.json"))
+        return Path(folder, "split.json").read_bytes()
 
 
 def sound_volume(suffix: str) -> bytes:
@@ -115,14 +153,22 @@ def array_of(folder: Path) -> object:
     return build_array([folder / "film.jpeg"], 8, "RGB", cache=folder / "cache")
 
 
-DICOM = Path(get_testdata_file("MR_small.dcm", download=False)).read_bytes()
+def verified(name: str, folder: Path) -> object:
+    return verify(load_manifest(name), Located(name, "real", folder))
+
+
+DICOM = sound_dicom()
 SLICE = "train_images/1/2/3.dcm"
 FILES: dict[str, tuple[list[bytes], Callable[[Path, bytes], object]]] = {
     "read_image": (sound_images(), in_file("film.png", lambda folder: read_image(folder / "film.png"))),
     "read_image in RGB": (sound_images(), in_file("film.gif", lambda folder: read_image(folder / "film.gif", "RGB"))),
     "build_array": (sound_images(), in_file("film.jpeg", array_of)),
     "load_composed": ([INDEX, INDEX.replace(b",", b";")], in_file("index.csv", load_composed)),
+    "load_spine": ([SPINE], in_file("table.csv", lambda folder: load_spine(folder / "table.csv"))),
+    "load_split": ([sound_split()], in_file("split.json", lambda folder: load_split(RECORDS, folder / "split.json"))),
+    "unpack": (sound_archives(), in_file("set.zip", lambda folder: unpack(folder / "set.zip", folder / "out"))),
     "read_dicom": ([DICOM], in_file("1.dcm", lambda folder: read_dicom(folder / "1.dcm"))),
+    "read_dicom in its window": ([DICOM], in_file("1.dcm", lambda folder: read_dicom(folder / "1.dcm", "header"))),
     "load_dicom_tree": ([DICOM], in_file(SLICE, load_dicom_tree)),
     "load_rsna_tables": ([GRADES], in_file("train.csv", load_rsna_tables)),
     "load_series": ([SERIES], in_file("train_series_descriptions.csv", load_series)),
@@ -140,15 +186,19 @@ NAMES: dict[str, tuple[list[str], Reader]] = {
     "load_slices": (CLASSES, load_slices),
     "load_dicom_tree": ([SLICE], load_dicom_tree),
     "load_composed": (CLASSES, lambda folder: in_file("index.csv", load_composed)(folder, INDEX)),
-}
+} | {f"verify {name}": ([*CLASSES, *KERMANY, SLICE], partial(verified, name)) for name in DATASETS}
 PATTERNS: dict[str, Callable[[Path, str], object]] = {"load_class_folders": load_class_folders}
 
 
-def attempt(read: Callable[..., object], *args: object) -> None:
-    """Call a reader on an empty folder; a result is a good answer, and so is an `InputError`."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.suppress(InputError):
+def attempt(read: Callable[..., object], *args: object) -> str:
+    """Call a reader on an empty folder; a result is a good answer, and so is an `InputError`; its sentence is given."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of much before it gives up
-        read(Path(folder), *args)
+        try:
+            read(Path(folder), *args)
+        except InputError as error:
+            return str(error)
+    return ""
 
 
 @pytest.mark.parametrize("reader", FILES)
@@ -157,8 +207,11 @@ def test_bytes(reader: str) -> None:
 
     @SETTINGS
     @given(damaged(sound) | st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+    @example(b"")
+    @example(b"\xef\xbb\xbf")
+    @example(sound[0].splitlines()[0])  # of a table, the header alone
     def throw(content: bytes) -> None:
-        attempt(read, content)
+        assert "\n" not in attempt(read, content)
 
     throw()
 

@@ -10,8 +10,6 @@ import pandas as pd
 import pydicom
 import pytest
 import SimpleITK as sitk
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -235,8 +233,9 @@ def test_byte_order_mark_and_semicolons_are_read(tmp_path: Path, change: Callabl
         (train_csv(("7", ["Mild", *NORMAL[1:]])), f"{TARGETS[0]} of study 7 is 'Mild'"),
         (train_csv(("7", NORMAL), ("7", NORMAL)), "study 7 comes twice"),
         (train_csv(("7a", NORMAL)), "'7a' in column study_id"),
-        (train_csv(), "has no rows|it has no rows"),
-        ("", "no CSV table"),
+        (train_csv(), "found 0 rows"),
+        (train_csv(("7", [""] * 25)), "has no grade"),
+        ("", "no header line"),
         ("a,b\n1,2\n", "no column 'study_id'"),
     ],
 )
@@ -250,7 +249,7 @@ def test_table_that_is_no_text_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"train\.csv: no such file"):
         lumbar.load_rsna_targets(tmp_path)
     (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match=r"train\.csv: is no CSV table"):
+    with pytest.raises(InputError, match=r"train\.csv: byte 0 is not UTF-8"):
         lumbar.load_rsna_targets(tmp_path)
 
 
@@ -262,6 +261,9 @@ def test_series_are_records_with_orientation_and_weighting(tmp_path: Path) -> No
     assert list(series["weighting"]) == ["T1", "T2/STIR", "T2"]
     (tmp_path / "train_series_descriptions.csv").write_text(SERIES_CSV.replace("Axial T2", "Coronal T1"))
     with pytest.raises(InputError, match="described as 'Coronal T1'"):
+        lumbar.load_series(tmp_path)
+    (tmp_path / "train_series_descriptions.csv").write_text(SERIES_CSV.splitlines()[0])
+    with pytest.raises(InputError, match="found 0 rows"):
         lumbar.load_series(tmp_path)
 
 
@@ -286,6 +288,7 @@ def test_coordinates_in_either_spelling_and_under_either_name(tmp_path: Path) ->
         (",8,", ",8.5,", r"'8\.5' in column instance_number"),
         ("L1/L2", "L6/S1", "target 'spinal_canal_stenosis_l6_s1'"),
         (",level,", ",height,", "no column 'level'"),
+        (POINTS_CSV.splitlines()[1], "", "found 0 rows"),
     ],
 )
 def test_bad_coordinates_are_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
@@ -352,11 +355,16 @@ def test_faults_in_a_tree_are_named_skipped_and_counted(tmp_path: Path) -> None:
     (series / ".DS_Store").write_text("")
     records = lumbar.load_dicom_tree(tmp_path)
     assert len(records) == 1
-    skipped = {Path(path).name: reason for path, reason in records.attrs["skipped"]}
-    assert set(skipped) == {"2.dcm", "3.dcm", "4.dcm", "5.dcm", "6.dcm", "notes.txt"}
-    for name, reason in {"2.dcm": "no pixel data", "3.dcm": "ImagePositionPatient", "4.dcm": "no place"}.items():
-        assert reason in skipped[name]
-    assert "not a DICOM file" in skipped["5.dcm"] and "cut off" in skipped["6.dcm"]
+    found = {
+        "2.dcm": "no pixel data",
+        "3.dcm": "ImagePositionPatient",
+        "4.dcm": "no place",
+        "5.dcm": "not a DICOM file",
+        "6.dcm": "cut off",
+    }
+    skipped = dict(records.attrs["skipped"])
+    assert set(skipped) == {"train_images/notes.txt", *(f"train_images/7/71/{name}" for name in found)}
+    assert all(reason in skipped[f"train_images/7/71/{name}"] for name, reason in found.items())
 
 
 def test_tree_without_a_slice_is_refused(tmp_path: Path) -> None:
@@ -431,63 +439,12 @@ def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
         "7/7.png": "7",
     }
     assert list(records["kind"]) == ["volume", "volume", "image", "image", "image"]
-    assert {Path(path).name for path, _ in records.attrs["skipped"]} == {"empty.png", "notes.txt"}
+    assert {path for path, _ in records.attrs["skipped"]} == {"7/empty.png", "7/notes.txt"}
 
 
 def test_folder_without_a_slice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found no slice"):
+    with pytest.raises(InputError, match="no readable slice"):
         lumbar.load_slices(tmp_path)
-
-
-# --- garbage --------------------------------------------------------------------------------------------------------
-
-
-def sound_dicom() -> bytes:
-    file = io.BytesIO()
-    data_set(RAMP[:6, :6], WindowCenter=5, WindowWidth=9, RescaleSlope=1).save_as(file, enforce_file_format=True)
-    return file.getvalue()
-
-
-SOUND = {
-    "train_images/7/71/1.dcm": sound_dicom(),
-    "train.csv": train_csv(("7", NORMAL)).encode(),
-    "train_series_descriptions.csv": SERIES_CSV.encode(),
-    "train_label_coordinates.csv": POINTS_CSV.encode(),
-}
-READERS: dict[str, Callable[[Path], object]] = {
-    "train_images/7/71/1.dcm": lambda folder: (
-        lumbar.load_dicom_tree(folder),
-        read_dicom(folder / "train_images/7/71/1.dcm", "header"),
-    ),
-    "train.csv": lumbar.load_rsna_tables,
-    "train_series_descriptions.csv": lumbar.load_series,
-    "train_label_coordinates.csv": lumbar.load_coordinates,
-}
-
-
-@pytest.mark.parametrize("name", SOUND)
-def test_garbage_is_refused_and_never_crashes(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-    @given(
-        at=st.integers(0, len(SOUND[name])),
-        piece=st.binary(max_size=6),
-        drop=st.integers(0, 9),
-        keep=st.sampled_from([1.0, 1.0, 0.7]),
-    )
-    def throw(at: int, piece: bytes, drop: int, keep: float) -> None:
-        damaged = SOUND[name][:at] + piece + SOUND[name][at + drop :]
-        path.write_bytes(damaged[: int(len(damaged) * keep)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                READERS[name](tmp_path)
-            except InputError as error:
-                assert "\n" not in str(error)
-
-    throw()
 
 
 # --- the real data --------------------------------------------------------------------------------------------------

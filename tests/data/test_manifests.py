@@ -2,11 +2,14 @@
 
 import re
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import yaml
 
 from medutils.data.cards import card, page
+from medutils.data.chest_xray import load_kermany
+from medutils.data.lumbar import load_slices
 from medutils.data.manifest import Manifest, load_manifest, manifest_names
 from medutils.data.registry import DATASETS, dataset
 from medutils.data.verify import total_of
@@ -44,21 +47,39 @@ def test_a_patient_pattern_has_the_patient_as_its_one_group(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "file", "patient"),
     [
-        ("kermany_chest_xray", "person1_bacteria_2.jpeg", "person1_bacteria"),
-        ("kermany_chest_xray", "person1_virus_6.jpeg", "person1_virus"),
-        ("kermany_chest_xray", "NORMAL2-IM-0383-0001-0002.jpeg", "NORMAL2-IM-0383"),
-        ("kermany_chest_xray", "IM-0115-0001.jpeg", "IM-0115"),
-        ("kermany_chest_xray", "VIRUS-614452-0001.jpeg", "VIRUS-614452"),
         ("figure1_covid", "COVID-00003b.jpg", "COVID-00003"),
         ("shenzhen_tb", "CHNCXR_0327_1.png", "CHNCXR_0327"),
         ("montgomery_tb", "MCUCXR_0001_0.png", "MCUCXR_0001"),
         ("nih_chest_sample", "00000013_005.png", "00000013"),
         ("spider_lumbar", "11_t2_SPACE_slice62.png", "11"),
+        ("spider_lumbar", "11_t2.mha", "11"),
     ],
 )
 def test_a_patient_is_read_from_a_name(name: str, file: str, patient: str) -> None:
     match = re.search(load_manifest(name).patient_pattern or "", file)
     assert match and match["patient"] == patient
+
+
+def test_the_loader_of_kermany_names_patients_as_its_manifest_says(tmp_path: Path) -> None:
+    said = dict(re.findall(r"(\S+-\d+|person\S+) is (\S+-\w+)", load_manifest("kermany_chest_xray").patient))
+    assert len(said) == 5
+    for stem in (*said, "person9_virus_9"):
+        path = tmp_path / "train" / ("NORMAL" if "IM-" in stem else "PNEUMONIA") / f"{stem}.jpeg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    records = load_kermany(tmp_path)
+    read = {Path(file).stem: patient for file, patient in zip(records["path"], records["patient"], strict=True)}
+    assert said.items() <= read.items()
+
+
+def test_the_loader_of_spider_names_patients_as_its_manifest_says(tmp_path: Path) -> None:
+    for file in ("11/11_t2_SPACE_slice62.png", "12_t1.mha"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"-")
+    pattern = load_manifest("spider_lumbar").patient_pattern or ""
+    records = load_slices(tmp_path)
+    named = [re.search(pattern, Path(file).name) for file in records["path"]]
+    assert [match and match["patient"] for match in named] == list(records["patient"])
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,8 @@ def openml_response(url: str, swapped: bool) -> bytes:
     if "qualities" in url:
         return json.dumps({"data_qualities": {"quality": [{"name": "NumberOfInstances", "value": "310"}]}}).encode()
     description = {
-        "id": "1524", "name": "vertebra-column", "version": "1", "description": "", "format": "ARFF", "file_id": "1593717",
-        "status": "active",
+        "id": "1524", "name": "vertebra-column", "version": "1", "description": "", "format": "ARFF",
+        "file_id": "1593717", "status": "active",
         "url": "https://api.openml.org/data/v1/download/1593717/vertebra-column.arff",
         "default_target_attribute": "Class", "md5_checksum": hashlib.md5(arff.encode()).hexdigest(),
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Side-by-side measurements: ours against the usual way, as ratios within one run."""
