@@ -349,7 +349,7 @@ def _pairs(near: pd.DataFrame) -> pd.DataFrame:
 
 
 def report(found: Audit) -> "list[Table]":
-    """The audit as rich tables; of long lists the first rows only, the numbers say how many there are."""
+    """The audit as rich tables; of long lists the first rows only."""
     from rich.table import Column, Table
 
     numbers = pd.DataFrame(found.numbers.items(), columns=["what", "count"])
@@ -360,7 +360,8 @@ def report(found: Audit) -> "list[Table]":
     tables = []
     for title, frame in frames.items():
         if len(frame):
-            table = Table(*(Column(name, overflow="fold") for name in frame.columns), title=title)
+            shown = f"{title} (the first {SHOWN} of {len(frame):,})" if len(frame) > SHOWN else title
+            table = Table(*(Column(name, overflow="fold") for name in frame.columns), title=shown)
             for row in _rounded(frame.head(SHOWN), 3).itertuples(index=False):
                 table.add_row(*map(_cell, row))
             tables.append(table)

@@ -270,8 +270,10 @@ def build_noting_each(paths: list[Path], cache: Path, notes: Path, dies: bool) -
     build_array(paths, 16, cache=cache)
 
 
-def run(count: int, *args: object) -> list[int | None]:
-    started = [multiprocessing.get_context("fork").Process(target=build_noting_each, args=args) for _ in range(count)]
+def run(*dies: bool, **given: object) -> list[int | None]:
+    """Build in as many processes at once; `dies` says which of them die."""
+    fork = multiprocessing.get_context("fork")
+    started = [fork.Process(target=build_noting_each, kwargs={**given, "dies": one}) for one in dies]
     for process in started:
         process.start()
     for process in started:
@@ -281,14 +283,23 @@ def run(count: int, *args: object) -> list[int | None]:
 
 def test_two_processes_at_once_build_one_array(tmp_path: Path) -> None:
     paths = films(tmp_path, 30, width=300, height=200)
-    assert run(2, paths, tmp_path / "cache", tmp_path / "notes", False) == [0, 0]
+    assert run(False, False, paths=paths, cache=tmp_path / "cache", notes=tmp_path / "notes") == [0, 0]
     assert sorted((tmp_path / "notes").read_text().split()) == sorted(path.name for path in paths)
 
 
 def test_a_build_that_is_killed_leaves_nothing_that_counts(tmp_path: Path) -> None:
     paths, cache = films(tmp_path, 6), tmp_path / "cache"
-    assert run(1, paths, cache, tmp_path / "notes", True) == [9]
+    assert run(True, paths=paths, cache=cache, notes=tmp_path / "notes") == [9]
     assert list(cache.glob(".*.part"))
+    array = build_array(paths, 16, cache=cache)
+    np.testing.assert_array_equal(array.pixels, build_array(paths, 16, cache=tmp_path / "other").pixels)
+    assert not list(cache.glob(".*.part"))
+
+
+def test_a_process_that_is_killed_does_not_stop_the_one_that_waits(tmp_path: Path) -> None:
+    paths, cache = films(tmp_path, 30, width=300, height=200), tmp_path / "cache"
+    died, built = run(True, False, paths=paths, cache=cache, notes=tmp_path / "notes")
+    assert died in (9, 0) and built == 0  # the one that dies may have found the array built
     array = build_array(paths, 16, cache=cache)
     np.testing.assert_array_equal(array.pixels, build_array(paths, 16, cache=tmp_path / "other").pixels)
     assert not list(cache.glob(".*.part"))

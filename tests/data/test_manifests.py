@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from medutils.data.cards import card, page
 from medutils.data.chest_xray import load_kermany
 from medutils.data.lumbar import load_slices
 from medutils.data.manifest import Manifest, load_manifest, manifest_names
@@ -142,33 +141,6 @@ def test_an_archive_without_https_a_plain_name_or_a_whole_hash_is_refused(archiv
     content["sources"][0]["archive"] = archive
     with pytest.raises(ValueError, match=r"sources\.0\.archive"):
         Manifest.model_validate(content)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_card_holds_the_licence_the_counts_and_a_target_to_link_to(name: str) -> None:
-    manifest, text = load_manifest(name), card(load_manifest(name))
-    assert text.startswith(f"({name})=\n## {manifest.title}\n")
-    assert manifest.licence.name in text
-    numbers = [number for counts in manifest.versions().values() for number in counts.values()]
-    assert all(f"{number:,}" in text for number in numbers)
-    assert "|" not in re.sub(r"```.*?```", "", text, flags=re.S) or name == "nih_chest_sample"
-
-
-def test_a_card_shows_the_numbers_of_an_audit() -> None:
-    audited = {
-        "numbers": {"distinct": 5808},
-        "prevalence": [{"split": "train", "label": "NORMAL", "records": 1341, "share": 0.2571}],
-        "overlap": [{"first": "train", "second": "test", "patients": 0, "files": 3}],
-        "association": [{"predictor": "source", "measure": "accuracy", "value": 0.59, "low": 0.556, "high": 0.62}],
-        "appearance": [{"label": "TB", "height": 128.0, "width": 128.0, "sizes": 1, "mean": 148.0, "sd": 65.5}],
-    }
-    text = card(load_manifest("kermany_chest_xray"), audited)
-    for words in ("5,808", "25.7%", "3 files", "0.590 (95 % interval 0.556 to 0.620)", "128 by 128"):
-        assert words in text
-
-
-def test_the_page_holds_every_dataset_once() -> None:
-    assert re.findall(r"^\((\w+)\)=$", page(), re.M) == NAMES
 
 
 @pytest.mark.parametrize("name", DATASETS)
