@@ -35,7 +35,7 @@ clean:  ## remove what was built (the environment stays; delete .venv to remove 
 
 # uv installs several times faster than pip, and is the one that knows PyTorch's CPU packages by name.
 $(READY): requirements.txt pyproject.toml
-	@echo "installing requirements.txt into $(VENV)"
+	@echo "installing requirements.txt into $(VENV)" && mkdir -p $(VENV) && date +%s >$(VENV)/started
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifeq ($(TORCH),cpu)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
@@ -44,5 +44,6 @@ else
 	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -r requirements.txt; \
 	else $(BIN)/python -m pip install --quiet -r requirements.txt; fi
 endif
+	@printf '%-24s%-12s%7d.0 s\n' environment installed $$(( $$(date +%s) - $$(cat $(VENV)/started) ))
 	@rm -f $(VENV)/ready-*
 	@touch $@

@@ -1,6 +1,7 @@
 """The `medutils` command."""
 
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from medutils import NOT_FOR_CLINICAL_USE
 from medutils.data_cli import app as data_app
 from medutils.errors import InputError
+from medutils.files import explain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -117,8 +119,10 @@ def _parse(pairs: list[str]) -> dict[str, str]:
 
 def main() -> None:
     """Run the command; print what the user got wrong as one sentence, and end with 1."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written is removed
     try:
         app()
-    except InputError as error:
-        print(f"medutils: {error}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        said = error if isinstance(error, InputError) else explain(error, Path.cwd())
+        print("medutils:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(said)), file=sys.stderr)
         sys.exit(1)

@@ -5,9 +5,11 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from medutils.errors import InputError
 
@@ -18,15 +20,14 @@ MANIFESTS = ROOT / "data_manifests"
 
 def cache_dir() -> Path:
     """The user's cache folder for downloads, phantoms and decoded images (`$XDG_CACHE_HOME/medutils` on Linux)."""
-    import pooch
-
-    return Path(pooch.os_cache("medutils"))
+    return platformdirs.user_cache_path("medutils", appauthor=False)
 
 
 def explain(error: OSError, path: Path) -> InputError:
-    """One sentence for an operating system error met at `path`."""
+    """One sentence for an operating system error met at `path`, or at the file the error itself names."""
     reason = (error.strerror or str(error)).lower()
-    return InputError(f"{error.filename or path}: {reason}")
+    named = error.filename if error.filename and ".part" not in str(error.filename) else path
+    return InputError(f"{named}: {reason}")
 
 
 @contextmanager
@@ -49,7 +50,8 @@ def written_whole(path: Path) -> Iterator[Path]:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:
             )
             figure.add_trace(line, row=1, col=place)
         figure.update_xaxes(title=x, row=1, col=place)
-    return figure.update_layout(title=title, margin_b=LEGEND_ROOM)
+    return figure.update_layout(title=title, margin_b=LEGEND_ROOM, hovermode="x")
 
 
 def intervals(

@@ -1,12 +1,16 @@
 """The commands `medutils data ...`, run as a user runs them, on phantoms and small folders."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from medutils.data.manifest import PHANTOM_MARK, manifest_names
+from medutils.data.phantoms.chest import make_kermany, make_six_class
+from medutils.data.phantoms.lumbar import make_rsna, make_slices
 from medutils.data_cli import app
 from medutils.errors import InputError
 
@@ -88,6 +92,35 @@ def test_verify_ends_with_a_fault_when_there_is_one(tmp_path: Path) -> None:
     found = run("verify", "spine", "--data", tmp_path / "spine")
     assert "found 99, expected 100" in found.output
     assert isinstance(found.exception, InputError) and "faults: 1" in str(found.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("kermany_chest_xray", partial(make_kermany, films=(10, 10), size=32)),
+        ("lung_six_class", partial(make_six_class, scale=0.01, size=32)),
+        ("rsna_lumbar", partial(make_rsna, studies=1, size=32)),
+        ("spider_lumbar", partial(make_slices, patients=1)),
+    ],
+)
+def test_verify_and_audit_name_each_fault(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    make(tmp_path)
+    assert run("verify", name, "--data", tmp_path).exit_code == 0
+    cut, text, empty, *_ = sorted(path for path in tmp_path.rglob("*") if path.suffix in (".dcm", ".jpeg", ".png"))
+    cut.write_bytes(cut.read_bytes()[:-100])
+    text.write_text("not a picture")
+    empty.write_bytes(b"")
+    (tmp_path / "stray.txt").touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    found = run("verify", name, "--data", tmp_path)
+    assert isinstance(found.exception, InputError) and "faults: 5" in str(found.exception)
+    for path in (cut, text, empty):
+        assert f"corrupt: {path.relative_to(tmp_path)}: " in found.output
+    assert "unexpected: stray.txt: " in found.output and "unexpected: loop: " in found.output
+    audited = run("audit", name, "--data", tmp_path)
+    assert audited.exit_code == 0
+    if name != "rsna_lumbar":  # its records are the table's
+        assert all(path.name in audited.output for path in (cut, text, empty))
 
 
 def test_audit_writes_its_numbers(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ class, and how size, brightness and prevalence differ between classes and splits
 of the reader's own disk; its JSON holds numbers alone.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -257,14 +258,12 @@ def _interval(right: np.ndarray, group: np.ndarray, patients: pd.Series, seed: i
 def _associations(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """`association` for the source and the picture's size, where they vary and every class has patients enough."""
     found = [pd.DataFrame(columns=["predictor", "measure", "value", "low", "high"])]
-    smallest = records.groupby("label")["patient"].nunique().min()
     for predictor, column in PREDICTORS.items():
         known = records[records[column].notna()]
-        if known[column].nunique() > 1 and known["label"].nunique() > 1 and smallest >= FOLDS:
-            table = association(known, column, seed)
-            table.insert(0, "predictor", predictor)
-            found.append(table)
-    return pd.concat(found[1:] or found, ignore_index=True)
+        if known[column].nunique() > 1 and known["label"].nunique() > 1:
+            with suppress(InputError):  # a class has fewer patients than there are folds
+                found.append(association(known, column, seed).assign(predictor=predictor))
+    return pd.concat(found[1:] or found, ignore_index=True)[found[0].columns]
 
 
 def _has_picture(records: pd.DataFrame) -> pd.Series:

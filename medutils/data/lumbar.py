@@ -286,16 +286,20 @@ def _records(folder: Path, rows: list[dict[str, object]], skipped: Skipped, expe
 
 
 def _listing(folder: Path, skipped: Skipped) -> list[Path]:
-    """What lies in a folder, sorted by name, hidden files left out; what cannot be read or named is skipped."""
+    """What lies in a folder, sorted by name, hidden files left out; links and what cannot be read are skipped."""
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith((".", PHANTOM_MARK)))
     except OSError as error:
         skipped.append((folder, str(explain(error, folder)).removeprefix(f"{folder}: ")))
         return []
-    sound = [path for path in paths if path.name == os.fsencode(path.name).decode(errors="replace")]
-    skipped += [
-        (path.with_name(ascii(path.name)[1:-1]), "its name is not UTF-8") for path in paths if path not in sound
-    ]
+    sound = []
+    for path in paths:
+        if path.name != os.fsencode(path.name).decode(errors="replace"):
+            skipped.append((path.with_name(ascii(path.name)[1:-1]), "its name is not UTF-8"))
+        elif path.is_symlink():
+            skipped.append((path, "a link, which is not followed"))
+        else:
+            sound.append(path)
     return sound
 
 

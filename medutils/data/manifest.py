@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +206,8 @@ def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not (folder / PHANTOM_MARK).is_file():
+            for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
             with written_whole(folder) as part:
                 part.mkdir()
                 make(part)

@@ -56,6 +56,8 @@ def load_spine(
     table = read_csv(path, named, min_rows=MIN_ROWS)
     label = table[class_column]
     _check_classes(path, label, class_column, (negative, positive))
+    if patient_column and (empty := table[patient_column] == "").any():
+        raise InputError(f"{path}: line {empty.idxmax()}: {patient_column} is empty; expected a patient in every row")
     measures = _numbers(path, table.drop(columns=named))
     if (twice := measures.assign(label=label).duplicated(keep=False)).any():
         lines = ", ".join(map(str, table.index[twice][:6]))
@@ -130,6 +132,10 @@ def _check_classes(path: Path, label: pd.Series, column: str, classes: tuple[str
 def _numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     if table.shape[1] == 0:
         raise InputError(f"{path}: found no column of measurements beside the class; expected at least one")
+    if taken := [column for column in table if column in RECORD_COLUMNS]:
+        raise InputError(
+            f"{path}: found a measurement named '{taken[0]}', as a record's own column; expected another name"
+        )
     numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = ~np.isfinite(numbers.to_numpy())
     if wrong.any():

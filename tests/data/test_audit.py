@@ -154,6 +154,11 @@ def test_a_source_of_one_patient_each_is_not_called_from_that_patient_itself() -
     assert measured(association(sources(rows), "source"))["accuracy"] < 0.7
 
 
+def test_a_class_of_too_few_patients_has_no_association(records: pd.DataFrame, tmp_path: Path) -> None:
+    two_sources = records.assign(source=["here", "there", "here", "there", "here"])
+    assert audit(two_sources, tmp_path).association.empty
+
+
 def test_the_interval_holds_the_value_and_is_wider_with_fewer_patients() -> None:
     rng = np.random.default_rng(1)
     labels = np.repeat(rng.random(60) < 0.5, 10)

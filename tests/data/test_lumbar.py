@@ -430,6 +430,7 @@ def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
     volume(tmp_path / "12/t2.nii.gz", "LPS")
     (tmp_path / "7/empty.png").touch()
     (tmp_path / "7/notes.txt").write_text("none")
+    (tmp_path / "8").symlink_to(tmp_path / "7")
     records = lumbar.load_slices(tmp_path)
     assert dict(zip(records["record_id"], records["patient"], strict=True)) == {
         "11_t1.mha": "11",
@@ -439,7 +440,7 @@ def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
         "7/7.png": "7",
     }
     assert list(records["kind"]) == ["volume", "volume", "image", "image", "image"]
-    assert {path for path, _ in records.attrs["skipped"]} == {"7/empty.png", "7/notes.txt"}
+    assert {path for path, _ in records.attrs["skipped"]} == {"7/empty.png", "7/notes.txt", "8"}
 
 
 def test_folder_without_a_slice_is_refused(tmp_path: Path) -> None:

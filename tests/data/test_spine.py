@@ -137,6 +137,16 @@ def test_a_table_of_ones_own_is_read(phantom: Path, style: str):
     assert records["patient"].nunique() == (155 if style == "own names" else 310)
 
 
+def test_a_patient_without_a_name_and_a_measurement_named_as_a_records_column_are_refused(phantom: Path):
+    table = pd.read_csv(phantom).iloc[:, :13]
+    table.assign(case=["", *table.index[1:].astype(str)]).to_csv(phantom, index=False)
+    with pytest.raises(InputError, match="line 2: case is empty"):
+        spine.load_spine(phantom, patient_column="case")
+    table.rename(columns={"Col2": "source"}).to_csv(phantom, index=False)
+    with pytest.raises(InputError, match="found a measurement named 'source'"):
+        spine.load_spine(phantom)
+
+
 def openml_response(url: str, swapped: bool) -> bytes:
     """What OpenML answers for data set 1524, in its own format; the rows are the phantom's."""
     columns = [f"V{n}" for n in range(1, 7)]

@@ -12,8 +12,7 @@ from rich.console import Console
 
 from medutils.data import verify as verify_module
 from medutils.data.manifest import PHANTOM_MARK, Located, Manifest, load_manifest
-from medutils.data.verify import Fault, Verification, count_rows, list_files, report, verify
-from medutils.errors import InputError
+from medutils.data.verify import Fault, Verification, list_files, report, verify
 
 GREY = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
 
@@ -152,28 +151,15 @@ def test_links_and_pipes_are_named_and_a_loop_of_links_ends(films: Path) -> None
     }
 
 
-@pytest.mark.parametrize(
-    ("content", "rows"),
-    [
-        (b"a,b\n1,2\n\n3,4\n", 2),
-        ("\ufeffa;b\n1,5;2\n".encode(), 1),
-        (b'a,b\n"one\ntwo",2\n', 1),
-        (b"a,b\n", 0),
-        (b"", None),
-        (b"\xff\xfe\x00", None),
-        (b"a,b\n1,2,3\n", None),
-    ],
-)
-def test_rows_of_a_table_are_counted_and_what_is_none_is_refused(
-    tmp_path: Path, content: bytes, rows: int | None
-) -> None:
-    path = tmp_path / "table.csv"
-    path.write_bytes(content)
-    if rows is None:
-        with pytest.raises(InputError, match=r"table\.csv"):
-            count_rows(path)
-    else:
-        assert count_rows(path) == rows
+def test_rows_of_a_table_are_counted_and_one_that_is_none_is_corrupt(films: Path) -> None:
+    (films / "table.csv").write_text("\ufeffa;b\n1,5;2\n", encoding="utf-8")
+    counted = {"counts": {"only": {"table.csv": 1, "*.png": 3}}}
+    assert (check(films, **counted).counts, check(films, **counted).faults) == ({"table.csv": 1, "*.png": 3}, ())
+    (films / "table.csv").write_text("a,b\n1,2,3\n")
+    assert [(fault.kind, fault.where) for fault in check(films, **counted).faults] == [
+        ("corrupt", "table.csv"),
+        ("count", "table.csv"),
+    ]
 
 
 def test_the_report_states_counts_and_version(films: Path) -> None:

@@ -39,6 +39,7 @@ def kept_outputs(notebook: nbformat.NotebookNode) -> dict[str, dict]:
     kept = {}
     for cell in notebook.cells:
         if cell.cell_type == "code" and key(cell) != "injected":
+            assert not [output for output in cell.outputs if output.get("name") == "stderr"], cell.outputs
             for output in cell.outputs:
                 if "data" in output:
                     output["data"] = {form: text for form, text in output["data"].items() if form in COMPARED}

@@ -1,0 +1,77 @@
+"""The one reader of CSV files, whatever program wrote them."""
+
+from pathlib import Path
+
+import pytest
+
+from medutils.errors import InputError
+from medutils.tables import few, read_csv
+
+TABLE = "name,value,\nfirst, 1 ,a note\n\nsecond,2\n"
+
+
+def written(folder: Path, content: str | bytes) -> Path:
+    path = folder / "table.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_separator_byte_order_mark_and_line_endings_do_not_matter(
+    tmp_path: Path, separator: str, mark: str, ending: str
+) -> None:
+    table = read_csv(written(tmp_path, mark + TABLE.replace(",", separator).replace("\n", ending)), ("name", "value"))
+    assert table.to_dict("index") == {2: {"name": "first", "value": "1"}, 4: {"name": "second", "value": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("a,b\n1,2\n\n3,4\n", {2: ["1", "2"], 4: ["3", "4"]}),
+        ("\n\na;b\n1,5;2\n", {4: ["1,5", "2"]}),  # the first line is empty
+        ('a,b\n"one\ntwo",2\n3,4\n', {3: ["one\ntwo", "2"], 4: ["3", "4"]}),  # a cell of two lines
+        ('"a;b;c",d\n1,2\n', {2: ["1", "2"]}),  # separators inside a name
+        ("a,b\nNA,nan\n", {2: ["NA", "nan"]}),  # text stays text
+        ("a,b\n1\n2,3,,\n,,\n", {2: ["1", ""], 3: ["2", "3"]}),  # short, long but empty, without a value
+        ("Unnamed: 0,a,b\n0,1,2\n", {2: ["1", "2"]}),
+        ("a,b\n", {}),
+    ],
+)
+def test_rows_are_told_by_their_line(tmp_path: Path, content: str, rows: dict[int, list[str]]) -> None:
+    table = read_csv(written(tmp_path, content))
+    assert table.T.to_dict("list") == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "found no header line"),
+        ("\ufeff", "found no header line"),
+        (";;\n", "found no header line"),
+        (b"\xff\xfe\x00", "byte 0 is not UTF-8 text"),
+        ("a,value\n1,2\n", "found no column 'name'; its columns are a, value"),
+        ("a\n1\n", "found no column 'name', 'value'"),
+        ("name,value,name\n1,2,3\n", "found the column 'name' more than once"),
+        ("name,value\n1,2\n1,2,3\n", "line 3: found a row of 3 cells; expected 2"),
+        ("name,value\n", "found 0 rows; expected at least 1"),
+        ('name,value\n1,2\n3,"4\n5,6\n', "line 4: unexpected end of data"),  # a quote left open
+        ("name,value\n1," + "x" * 200_000, "line 2: field larger"),
+    ],
+)
+def test_what_is_no_such_table_is_refused(tmp_path: Path, content: str | bytes, said: str) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(InputError) as caught:
+        read_csv(path, ("name", "value"), min_rows=1)
+    assert str(caught.value).startswith(f"{path}: {said}")
+
+
+@pytest.mark.parametrize(("name", "said"), [("absent.csv", "no such file"), ("", "is a directory")])
+def test_what_is_no_file_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_csv(tmp_path / name)
+
+
+def test_many_names_are_the_first_of_them_and_a_number() -> None:
+    assert few([]) == "none" and few("ab") == "a, b" and few("abcd", 2) == "a, b and 2 more"
