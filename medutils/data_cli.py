@@ -19,7 +19,7 @@ Out = Annotated[
     Path | None,
     typer.Option(file_okay=False, help="Folder to write into; the cache, where chapters look, when left out."),
 ]
-Seed = Annotated[int, typer.Option(help="Another number draws another phantom; needs --out.")]
+Seed = Annotated[int | None, typer.Option(help="Another number draws another phantom; needs --out.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file as well.")]
 
 
@@ -89,7 +89,7 @@ def verify(name: Name, data: Data = "auto") -> None:
 
 
 @app.command()
-def make(name: Name, out: Out = None, seed: Seed = 0) -> None:
+def make(name: Name, out: Out = None, seed: Seed = None) -> None:
     """Make a dataset's phantom, in the cache or in a new folder inside --out."""
     from medutils.data.manifest import load_manifest, locate
     from medutils.data.registry import dataset
@@ -97,7 +97,7 @@ def make(name: Name, out: Out = None, seed: Seed = 0) -> None:
 
     maker = dataset(name).make
     if out is None:
-        if seed:
+        if seed is not None:
             raise InputError(
                 f"--seed: found {seed} without --out; expected a folder for a phantom other than the default"
             )
@@ -108,7 +108,7 @@ def make(name: Name, out: Out = None, seed: Seed = 0) -> None:
         raise InputError(f"{folder}: is there already; expected a folder without {folder.name}")
     with written_whole(folder) as part:
         part.mkdir()
-        maker(part, seed=seed)
+        maker(part, **({} if seed is None else {"seed": seed}))
     typer.echo(f"{name}: {folder}")
 
 

@@ -107,9 +107,7 @@ def intervals(
     )
     figure = go.Figure(points).update_layout(title=title, xaxis_title=axis, showlegend=False)
     figure.update_yaxes(autorange="reversed", range=[len(names) - 0.5, -0.5])
-    for colour, (name, value) in zip((ORANGE, RED, GREY), (marks or {}).items(), strict=False):
-        figure.add_vline(value, line={"color": colour, "dash": "dash"}, annotation={"text": name, "font_color": colour})
-    return figure
+    return _marked(figure, marks or {})
 
 
 def spread(
@@ -120,8 +118,18 @@ def spread(
     figure.update_layout(xaxis_title=axis, yaxis_title="seeds")
     for colour, (name, part) in zip(COLOURS, values.items(), strict=False):
         figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
-    for colour, (name, value) in zip((RED, GREY, GREEN), (marks or {}).items(), strict=False):
-        figure.add_vline(value, line={"color": colour, "dash": "dash"}, annotation={"text": name, "font_color": colour})
+    return _marked(figure, marks or {})
+
+
+def _marked(figure: go.Figure, marks: Mapping[str, float]) -> go.Figure:
+    """Draw one or two named vertical lines; of two, the lower has its name on its left, so that they do not overlap."""
+    ordered = sorted(marks.items(), key=lambda mark: mark[1])
+    for place, ((name, value), colour) in enumerate(zip(ordered, (RED, GREY), strict=False)):
+        anchor = "right" if place < len(ordered) - 1 else "left"
+        figure.add_vline(value, line={"color": colour, "dash": "dash"})
+        figure.add_annotation(
+            x=value, y=1, yref="paper", text=name, font_color=colour, showarrow=False, xanchor=anchor, yanchor="bottom"
+        )
     return figure
 
 

@@ -15,6 +15,8 @@ from medutils.train import Fit, Progress, ReplicaFit, Settings, fit_replicas, on
 
 Rows = NDArray[np.int64]
 
+SHARE, RANDOM_STATE = 0.20, 13  # the write-up's validation share and the seed of its split
+
 
 @dataclass(frozen=True)
 class Task:
@@ -46,7 +48,7 @@ def writeup_split(rows: int) -> tuple[Rows, Rows]:
     """The write-up's training and validation rows: a fifth for validation, `random_state=13`, not stratified."""
     from sklearn.model_selection import train_test_split
 
-    train, validation = train_test_split(np.arange(rows), test_size=0.20, random_state=13, shuffle=True)
+    train, validation = train_test_split(np.arange(rows), test_size=SHARE, random_state=RANDOM_STATE, shuffle=True)
     return train, validation
 
 
