@@ -19,7 +19,7 @@ Out = Annotated[
     Path | None,
     typer.Option(file_okay=False, help="Folder to write into; the cache, where chapters look, when left out."),
 ]
-Seed = Annotated[int | None, typer.Option(help="Another number draws another phantom; needs --out.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Another number draws another phantom; needs --out.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file as well.")]
 
 

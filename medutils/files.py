@@ -25,7 +25,7 @@ def cache_dir() -> Path:
 
 def explain(error: OSError, path: Path) -> InputError:
     """One sentence for an operating system error met at `path`, or at the file the error itself names."""
-    reason = (error.strerror or str(error)).lower()
+    reason = (error.strerror or str(error).partition("\n")[0]).lower()
     named = error.filename if error.filename and ".part" not in str(error.filename) else path
     return InputError(f"{named}: {reason}")
 
@@ -47,10 +47,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise explain(error, path) from error
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            with suppress(OSError):
+        with suppress(OSError):
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
                 part.unlink(missing_ok=True)
 
 

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 TIMEOUT = (15, 60)  # seconds to connect, and between two pieces of data
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError)
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    OSError,
+    UnicodeError,
+)
 HIDDEN = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
 
@@ -65,8 +74,10 @@ def fetch(manifest: Manifest, target: Path | None = None) -> Fetched:
         return Fetched(folder)
     file = download(archive, cache_dir() / "downloads")
     unknown = None if archive.sha256 else sha256(file)
-    unpack(file, folder, archive.root)
-    file.unlink()
+    try:
+        unpack(file, folder, archive.root)
+    finally:
+        file.unlink()  # an archive that does not open must not stand in the way of a sound one
     return Fetched(folder, unknown)
 
 
@@ -157,7 +168,10 @@ class ResumingDownloader:
         """Headers that ask for what is missing, where the part and its version are known."""
         if not (self.part.is_file() and self.version.is_file()):
             return {}
-        version = json.loads(self.version.read_text())["version"]
+        try:
+            version = json.loads(self.version.read_text())["version"]
+        except (ValueError, KeyError, TypeError):  # written when the disk was full, or by another program
+            return {}
         return {"Range": f"bytes={self.part.stat().st_size}-", "If-Range": version} if version else {}
 
     def _starts_here(self, answer: "requests.Response") -> bool:

@@ -127,7 +127,7 @@ def load_manifest(name: str) -> Manifest:
     path = MANIFESTS / f"{name}.yaml"
     try:
         return Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         where = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error).replace("\n", " ")
         raise InputError(f"{path}: {where}") from error

@@ -220,6 +220,8 @@ def _records(manifest: Manifest, located: Located, faults: list[Fault]) -> "pd.D
         return None
     named = {printable(fault.where) for fault in faults}
     faults += [Fault("skipped", file, reason) for file, reason in records.attrs.get("skipped", ()) if file not in named]
+    unmatched = records.attrs.get("unmatched", ())
+    faults += [Fault("unexpected", file, "no patient can be read from its name") for file in unmatched]
     return records
 
 
