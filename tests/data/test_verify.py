@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.console import Console
 from medutils.data import verify as verify_module
 from medutils.data.manifest import PHANTOM_MARK, Located, Manifest, load_manifest
 from medutils.data.phantoms.lumbar import make_rsna
+from medutils.data.rsna_match import _gaps
 from medutils.data.verify import Fault, Verification, list_files, report, verify
 
 GREY = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
@@ -209,10 +211,25 @@ def without_instance(folder: Path, number: int) -> None:
     next(path for path in folder.iterdir() if read_header(path).InstanceNumber == number).unlink()
 
 
+def named_also(table: Path, study: str, series: str = "") -> None:
+    """Repeat the table's last row for another study or series."""
+    cells = table.read_text().splitlines()[-1].split(",")
+    with table.open("a") as file:
+        file.write(",".join([study, series or cells[1], *cells[2:]]) + "\n")
+
+
 MISMATCHES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "series missing": (shutil.rmtree, "missing", "{study}/{series}", "a table names it"),
     "series empty": (lambda at: [file.unlink() for file in at.iterdir()], "missing", "{study}/{series}", "no file"),
     "study missing": (lambda at: shutil.rmtree(at.parent), "missing", "{study}", "a table names it"),
+    "series of a coordinate missing": (
+        lambda at: named_also(at.parents[2] / "train_label_coordinates.csv", at.parent.name, "9"),
+        *("missing", "{study}/9", "a table names it"),
+    ),
+    "study of a grade missing": (
+        lambda at: named_also(at.parents[2] / "train.csv", "9"),
+        *("missing", "9", "a table names it"),
+    ),
     "series not named": (lambda at: shutil.copytree(at, at.parent / "9"), "unexpected", "{study}/9", "no table names"),
     "study not named": (lambda at: shutil.copytree(at, at.parents[1] / "9/9"), "unexpected", "9", "no table names it"),
     "inner slice missing": (lambda at: without_instance(at, 4), "missing", "{study}/{series}", "between 3 and 5"),
@@ -230,6 +247,20 @@ def test_a_tree_that_does_not_fit_its_tables_is_a_fault(rsna: Path, name: str) -
     faults = rsna_faults(rsna)
     assert {(fault.kind, fault.where) for fault in faults} == {(kind, where)}
     assert any(what in fault.what for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("instances", "places", "found"),
+    [
+        ([1, 2, 3, 5, 6], [0, 4, 8, 16, 20], ["found no slice between 3 and 5, which lie 8 mm apart"]),
+        ([6, 5, 3, 2, 1], [20, 16, 8, 4, 0], ["found no slice between 3 and 5, which lie 8 mm apart"]),
+        ([1, 2, 3, 7, 8], [0, 4, 8, 12, 16], []),  # numbers alone were left out
+        ([1, 2, 3, 4, 5], [0, 4, 8, 30, 34], []),  # two blocks
+        ([1], [0], []),
+    ],
+)
+def test_a_gap_is_one_in_numbers_and_places(instances: list[int], places: list[float], found: list[str]) -> None:
+    assert list(_gaps(pd.DataFrame({"instance": instances, "position_mm": places}))) == found
 
 
 @pytest.mark.parametrize(
