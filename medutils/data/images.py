@@ -260,7 +260,7 @@ def _bytes_on_disk(path: Path) -> int:
 
 
 def _rows_by_thread(batches: Iterable[Sequence[Path]], size: int, mode: Mode, aspect: Aspect) -> Iterator[bytes | str]:
-    """Decode here and resize in a thread: Pillow holds Python's lock while it decodes, not while it resizes."""
+    """Decode here and resize in a thread: Pillow lets go of Python's lock for both."""
     ahead: deque[Future[list[bytes | str]]] = deque()
     with ThreadPoolExecutor(1) as resizer:
         for batch in batches:
