@@ -65,6 +65,8 @@ def fetch(name: Name) -> None:
         typer.echo(manual_steps(manifest))
         raise
     typer.echo(f"{name}: {found.path}")
+    if found.use:
+        typer.echo(found.use)
     if found.unknown_sha256:
         typer.echo(
             f"The manifest knows no hash of the archive, so it was not checked; its SHA-256 is {found.unknown_sha256}"
@@ -120,12 +122,13 @@ def audit(name: Name, data: Data = "auto", json_file: JsonFile = None) -> None:
     from medutils.data.audit import audit as audit_records
     from medutils.data.audit import report
     from medutils.data.registry import load
+    from medutils.data.verify import printable
     from medutils.files import write_json
 
     records, located = load(name, data)
     found = audit_records(records)
     console = Console()
-    console.print(f"{name} ({located.kind}): {located.path}")
+    typer.echo(printable(f"{name} ({located.kind}): {located.path}"))
     for table in report(found):
         console.print(table)
     if json_file:

@@ -136,6 +136,13 @@ def test_fetch_behind_an_account_prints_the_steps_and_fails() -> None:
     assert isinstance(found.exception, InputError)
 
 
+def test_fetch_says_how_to_use_a_table_that_is_not_found_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medutils.data.spine.fetch_vertebral", lambda: tmp_path / "vertebral.csv")
+    assert "`medutils run spine_mlp --data openml`" in run("fetch", "spine").output
+
+
 @pytest.mark.parametrize("command", ["show", "fetch", "verify", "make", "audit"])
 def test_an_unknown_name_is_one_sentence(command: str) -> None:
     found = run(command, "lungs")

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from medutils.data.images import SUFFIXES, read_image
-from medutils.data.splits import assign_patients, overlap
-from medutils.data.verify import VOLUMES, over_files
+from medutils.data.splits import assign_patients, of_pictures, overlap
+from medutils.data.verify import over_files, printable
 from medutils.errors import InputError
 from medutils.files import explain, sha256
 
@@ -87,7 +87,7 @@ def audit(records: pd.DataFrame, root: Path = Path(), seed: int = 0) -> Audit:
             **_pictures_counted(records, pictures, identical, near),
         },
         prevalence=prevalence(records),
-        overlap=overlap(records, pictures["sha256"].reindex(records.index, fill_value="")),
+        overlap=overlap(records, pictures["sha256"].astype(str).reindex(records.index, fill_value="")),
         identical=identical,
         near=near,
         association=_associations(with_size, seed),
@@ -268,8 +268,7 @@ def _associations(records: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 def _has_picture(records: pd.DataFrame) -> pd.Series:
     """Rows whose path is a picture file of their own, not a table that many rows share."""
-    suffix = records["path"].str.lower().str.extract(r"(\.[a-z]+)$", expand=False)
-    return suffix.isin([*SUFFIXES, *VOLUMES, ".dcm"]) & ~records["path"].duplicated(keep=False)
+    return of_pictures(records) & ~records["path"].duplicated(keep=False)
 
 
 def _looked_at(records: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
@@ -325,7 +324,8 @@ def _picture(path: Path) -> "Image.Image":
 
 
 def _sizes(pictures: pd.DataFrame) -> pd.Series:
-    return pictures["height"].map("{:.0f}".format) + " x " + pictures["width"].map("{:.0f}".format)
+    height, width = (pictures[side].map("{:.0f}".format).astype(str) for side in ("height", "width"))
+    return height + " x " + width  # text even where there is no picture
 
 
 def _rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
@@ -336,7 +336,8 @@ def _rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
 def _cell(value: Any) -> str:
     from rich.markup import escape
 
-    return escape("\n".join(value)) if isinstance(value, tuple) else "" if value is None else escape(str(value))
+    lines = value if isinstance(value, tuple) else () if value is None else (value,)
+    return "\n".join(escape(printable(str(line))) for line in lines)
 
 
 def _pairs(near: pd.DataFrame) -> pd.DataFrame:

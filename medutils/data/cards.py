@@ -82,11 +82,10 @@ def _joined(manifest: Manifest, parts: dict[str, str]) -> str:
 
 def _parts(manifest: Manifest) -> dict[str, str]:
     """The titled parts of a card, in order; a part that a dataset does not have is empty."""
-    composed = [f"{label}: {', '.join(f'[{name}](#{name})' for name in of)}" for label, of in manifest.recipe.items()]
     return {
         "Where to get it": _list(map(_place, manifest.sources)),
         BY_HAND: "\n\n".join(map(_steps, manifest.sources)),
-        "Composed from": _list(composed),
+        "Composed from": _recipe(manifest),
         "Layout": f"```text\n{manifest.layout.rstrip()}\n```",
         "Columns": _list(f"`{name}`: {meaning}" for name, meaning in manifest.columns.items()),
         "Counts": _counts(manifest),
@@ -118,6 +117,33 @@ def _place(source: Source) -> str:
 
 def _steps(source: Source) -> str:
     return f"{source.name}:\n\n" + "\n".join(f"{number}. {step}" for number, step in enumerate(source.steps, 1))
+
+
+def _recipe(manifest: Manifest) -> str:
+    """Where a composed set has its films from, and a sentence on how to read the numbers; "" for any other set."""
+    if not manifest.recipe:
+        return ""
+    rows = [
+        [
+            label,
+            ", ".join([*(f"[{name}](#{name})" for name in films.datasets), *map(_elsewhere, films.others)]),
+            f"`{films.source}`" if films.source else "",
+            _number(films.measured),
+            _number(films.write_up),
+        ]
+        for label, places in manifest.recipe.items()
+        for films in places
+    ]
+    table = _table(["Class", "From", "Source", "Measured for this book", "Write-up"], rows, words=3)
+    return (
+        f"{table}\n\nSource is the value in the set's own column of that name. A number beside several datasets is of "
+        "all of them together. Where there is no number, none is known to be from there."
+    )
+
+
+def _elsewhere(address: str) -> str:
+    """A dataset without a manifest, by the last part of its address."""
+    return f"[{address.rstrip('/').rpartition('/')[2]}]({address})"
 
 
 def _counts(manifest: Manifest) -> str:

@@ -90,7 +90,7 @@ def load_composed(folder: Path) -> pd.DataFrame:
     `attrs["skipped"]` also lists the files that the index names and that are not there, and images it does not name.
 
     Raises `InputError` when a column is missing or a cell of it empty, a file is named twice, a label is not the name
-    of the file's folder, there are fewer than two classes, or no file of the index is there.
+    of the file's folder, fewer than two classes are named or there, or no file of the index is there.
     """
     root = _root(folder)
     index = _read_index(root / "index.csv")
@@ -106,6 +106,7 @@ def load_composed(folder: Path) -> pd.DataFrame:
     table = table[table["path"].notna()].reset_index(drop=True)
     if table.empty:
         raise InputError(f"{root / 'index.csv'}: found none of its {len(index)} files; expected them as <class>/<name>")
+    _check_classes(root, sorted(set(table["label"])))
     return _records(table, skipped)
 
 

@@ -1,6 +1,6 @@
 """Reading one DICOM image, from any hospital, or saying in one sentence why it cannot be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -39,9 +39,10 @@ def read_dicom(path: Path, window: Window = None) -> np.ndarray:
     ----------
     path: the file; compressed syntaxes are read where pydicom finds a decoder for them
     window: None for the range between the image's own 1st and 99th percentiles; "header" for the file's WindowCenter
-        and WindowWidth (percentiles when it has none); or (centre, width) in rescaled units
+        and WindowWidth, by PS3.3 C.11.2.1.2 and its VOILUTFunction (percentiles when it has none); or (centre, width)
+        in rescaled units, from centre - width / 2 to centre + width / 2
 
-    Raises `InputError` when the file is no readable grey image (see `read_values`) or the width is not above 0.
+    Raises `InputError` when the file is no readable grey image (see `read_values`) or the window is none.
     """
     values, header = read_values(path)
     image = apply_window(values, *_window_limits(values, header, window, path))
@@ -124,23 +125,41 @@ def percentile_limits(values: np.ndarray) -> tuple[float, float]:
 
 def _window_limits(values: np.ndarray, header: "Dataset", window: Window, path: Path) -> tuple[float, float]:
     if window == "header":
-        window = _header_window(header, path)
+        limits = _header_limits(header, path)
+        return percentile_limits(values) if limits is None else limits
     if window is None:
         return percentile_limits(values)
-    centre, width = window
-    if not width > 0:
-        raise InputError(f"{path}: the window's width is {width}; expected a number above 0")
+    if not (isinstance(window, Sequence) and len(window) == 2) or isinstance(window, str):
+        raise InputError(f"window: found {window!r}; expected None, 'header' or (centre, width)")
+    return _limits(*window, path)
+
+
+def _limits(centre: float, width: float, path: Path) -> tuple[float, float]:
+    if not (width > 0 and np.isfinite([centre, width]).all()):
+        raise InputError(f"{path}: the window's centre is {centre} and its width is {width}; expected a width above 0")
     return centre - width / 2, centre + width / 2
 
 
-def _header_window(header: "Dataset", path: Path) -> tuple[float, float] | None:
-    """WindowCenter and WindowWidth; the first pair where a file names several views."""
+def _header_limits(header: "Dataset", path: Path) -> tuple[float, float] | None:
+    """The limits that WindowCenter and WindowWidth give; the first pair where a file names several views.
+
+    With the function LINEAR, which is meant where a file names none, a width counts grey values and so includes both
+    limits: they are width - 1 apart, about centre - 0.5.
+    """
     with damage_named(path, "window"):
         pair = [header.get(tag) for tag in ("WindowCenter", "WindowWidth")]
         if any(value in (None, "") for value in pair):
             return None
         centre, width = (float(np.atleast_1d(value)[0]) for value in pair)
-        return centre, width
+        function = header.get("VOILUTFunction") or "LINEAR"
+        if function not in ("LINEAR", "LINEAR_EXACT"):
+            raise InputError(f"{path}: its VOILUTFunction is {function}; expected LINEAR or LINEAR_EXACT")
+    low, high = _limits(centre, width, path)
+    if function == "LINEAR_EXACT":
+        return low, high
+    if width < 1:
+        raise InputError(f"{path}: the window's width is {width}; expected 1 or more with the function LINEAR")
+    return low, high - 1
 
 
 def _check_decodable(header: "Dataset", path: Path) -> None:

@@ -49,10 +49,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Where a dataset was put, and the hash found for an archive whose hash the manifest does not know."""
+    """Where a dataset was put, the hash found for an archive whose hash the manifest does not know, and how to use it.
+
+    `use` is a sentence where the usual lookup does not find what was fetched.
+    """
 
     path: Path
     unknown_sha256: str | None = None
+    use: str = ""
 
 
 def fetch(manifest: Manifest, target: Path | None = None) -> Fetched:
@@ -65,12 +69,13 @@ def fetch(manifest: Manifest, target: Path | None = None) -> Fetched:
     if any(source.kind == "openml" for source in manifest.sources):
         from medutils.data.spine import fetch_vertebral
 
-        return Fetched(fetch_vertebral())
+        use = "Nothing finds this six-column table by itself; use it with `medutils run spine_mlp --data openml`."
+        return Fetched(fetch_vertebral(), use=use)
     archive = next((source.archive for source in manifest.sources if source.archive), None)
     if archive is None:
         raise InputError(f"dataset '{manifest.name}' cannot be fetched by a program; expected it to be had by hand")
     folder = target or cache_dir() / "datasets" / manifest.folder
-    if folder.is_dir():
+    if folder.is_dir() and any(folder.iterdir()):
         return Fetched(folder)
     file = download(archive, cache_dir() / "downloads")
     unknown = None if archive.sha256 else sha256(file)
@@ -152,17 +157,23 @@ class ResumingDownloader:
         self.part.parent.mkdir(parents=True, exist_ok=True)
         headers = {"Accept-Encoding": "identity", **self._rest()}
         with closing(requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)) as answer:
-            if answer.status_code == 416:  # the part is as long as the file, or longer: it cannot be gone on with
-                self.part.unlink(missing_ok=True)
-            answer.raise_for_status()
-            resumed = answer.status_code == 206 and self._starts_here(answer)
-            if answer.status_code == 206 and not resumed:
-                self.part.unlink(missing_ok=True)
-                raise requests.exceptions.RequestException("the server sent another part than asked for")
-            self._note_version(answer)
-            self._write(answer, "ab" if resumed else "wb")
+            if not (answer.status_code == 416 and self._is_whole(answer)):
+                self._take(answer)
         shutil.move(self.part, output_file)
         self.version.unlink(missing_ok=True)
+
+    def _take(self, answer: "requests.Response") -> None:
+        """Write what the server sends, behind the part or instead of it."""
+        import requests
+
+        resumed = answer.status_code == 206 and self._starts_here(answer)
+        if answer.status_code in (206, 416) and not resumed:  # with 416 the part is longer than the file
+            self.part.unlink(missing_ok=True)
+        answer.raise_for_status()
+        if answer.status_code == 206 and not resumed:
+            raise requests.exceptions.RequestException("the server sent another part than asked for")
+        self._note_version(answer)
+        self._write(answer, "ab" if resumed else "wb")
 
     def _rest(self) -> dict[str, str]:
         """Headers that ask for what is missing, where the part and its version are known."""
@@ -176,6 +187,10 @@ class ResumingDownloader:
 
     def _starts_here(self, answer: "requests.Response") -> bool:
         return answer.headers.get("Content-Range", "").startswith(f"bytes {self.part.stat().st_size}-")
+
+    def _is_whole(self, answer: "requests.Response") -> bool:
+        """Whether the part is as long as the file is, so that nothing is left to ask for."""
+        return answer.headers.get("Content-Range", "") == f"bytes */{self.part.stat().st_size}"
 
     def _note_version(self, answer: "requests.Response") -> None:
         etag = answer.headers.get("ETag", "")

@@ -82,9 +82,9 @@ def build_array(
 
     The array is found again by the content of the files, whatever their names, the parameters and the code that reads
     them. It may be asked for by several processes at once: one builds it and the others wait; a build that is killed
-    leaves nothing that counts. A JPEG four or more times as large as `size` is decoded at a half, a quarter or an
-    eighth of its resolution, never below twice `size`, before it is resized (bilinear, with antialiasing); this changes
-    a film by less than one grey level on average.
+    leaves nothing that counts, and an array that was changed on disk is built again. A JPEG four or more times as large
+    as `size` is decoded at a half, a quarter or an eighth of its resolution, never below twice `size`, before it is
+    resized (bilinear, with antialiasing); this changes a film by less than one grey level on average.
 
     Raises `InputError` when a parameter is wrong, no image can be read, or the cache cannot be written.
     """
@@ -170,13 +170,24 @@ def _content(path: Path) -> str:
 
 
 def _load(folder: Path) -> tuple[np.ndarray, dict[int, str]] | None:
-    """The stored rows and the reasons by position of the images that have none; None when there is no sound array."""
+    """The stored rows and the reasons by position of the images that have none; None when they are not as written.
+
+    Hashing the array takes about a second for each gigabyte, the time that its first epoch would take to read it from
+    disk; a changed pixel or a shifted row would go unseen for ever.
+    """
     try:
-        reasons = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+        reasons, seal = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+        if seal != _seal(folder.name, folder / "pixels.npy", reasons):
+            return None
         pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return pixels, {int(position): reason for position, reason in reasons.items()}
+
+
+def _seal(key: str, pixels: Path, reasons: dict[str, str]) -> str:
+    """Hash of all that a stored array says, and of the key that it answers."""
+    return hashlib.sha256(json.dumps([key, sha256(pixels), reasons], sort_keys=True).encode()).hexdigest()
 
 
 def _build(
@@ -189,7 +200,9 @@ def _build(
                 for left_by_a_killed_build in folder.parent.glob(f".{folder.name}.*.part"):
                     shutil.rmtree(left_by_a_killed_build, ignore_errors=True)
                 with written_whole(folder) as part:
-                    _write(part, paths, size, mode, aspect)
+                    reasons = _write(part, paths, size, mode, aspect)
+                    sealed = json.dumps([reasons, _seal(folder.name, part / "pixels.npy", reasons)])
+                    (part / "skipped.json").write_text(sealed, encoding="utf-8")
                 stored = _load(folder)
     except OSError as error:
         raise explain(error, folder) from error
@@ -200,21 +213,21 @@ def _build(
     return stored
 
 
-def _write(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> None:
-    """Write the rows of the images that can be read, one after the other, and the reasons why the others cannot."""
+def _write(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> dict[str, str]:
+    """Write the rows of the images that can be read, one after the other; returns by position why others cannot."""
     shape = (len(paths), size, size, *((3,) if mode == "RGB" else ()))
-    reasons: dict[int, str] = {}
+    reasons: dict[str, str] = {}
     folder.mkdir()
     # Written, not mapped: on a full disk writing is an error, while a map ends the process.
     with (folder / "pixels.npy").open("wb") as file:
         np.lib.format.write_array_header_2_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for position, row in enumerate(_shown(_rows(paths, size, mode, aspect), len(paths))):
             if isinstance(row, str):
-                reasons[position] = row
+                reasons[str(position)] = row
             else:
                 file.write(row)
         file.truncate(file.tell() + len(reasons) * int(np.prod(shape[1:])))
-    (folder / "skipped.json").write_text(json.dumps(reasons), encoding="utf-8")
+    return reasons
 
 
 def _shown(rows: Iterator[bytes | str], total: int) -> Iterable[bytes | str]:
@@ -247,7 +260,7 @@ def _bytes_on_disk(path: Path) -> int:
 
 
 def _rows_by_thread(batches: Iterable[Sequence[Path]], size: int, mode: Mode, aspect: Aspect) -> Iterator[bytes | str]:
-    """Decode here and resize in a thread: Pillow holds Python's lock while it decodes, not while it resizes."""
+    """Decode here and resize in a thread: Pillow lets go of Python's lock for both."""
     ahead: deque[Future[list[bytes | str]]] = deque()
     with ThreadPoolExecutor(1) as resizer:
         for batch in batches:

@@ -1,7 +1,9 @@
 """Lumbar MRI: the tables and DICOM tree of RSNA 2024, and folders of slices or volumes such as SPIDER's."""
 
+import gzip
 import os
 import re
+import zlib
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from medutils.data.dicom import apply_window, check_image, damage_named, percentile_limits, read_header, require_tags
+from medutils.data.dicom import (
+    MAX_PIXELS,
+    apply_window,
+    check_image,
+    damage_named,
+    percentile_limits,
+    read_header,
+    require_tags,
+)
 from medutils.data.manifest import PHANTOM_MARK
 from medutils.errors import InputError
 from medutils.files import explain
@@ -220,13 +230,14 @@ def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
 
     Returns float32 of shape (slices from the patient's right to left, rows from head to foot, columns from front to
     back) and the spacing in mm in that order. Raises `InputError` for a file that is no grey volume of three
-    dimensions or has more than 512 million voxels.
+    dimensions, is cut off, holds a value that is not finite or has more than 512 million voxels.
     """
     import SimpleITK as sitk
 
     _check_own_voxels(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    reader.SetImageIO("MetaImageIO" if path.suffix.lower() == ".mha" else "NiftiImageIO")
     try:
         reader.ReadImageInformation()
         if reader.GetDimension() != 3 or reader.GetNumberOfComponents() != 1:
@@ -234,11 +245,33 @@ def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
             raise InputError(f"{path}: has {found}; expected three dimensions and one value")
         if (voxels := int(np.prod(reader.GetSize(), dtype=np.int64))) > MAX_VOXELS:
             raise InputError(f"{path}: has {voxels:,} voxels; expected at most {MAX_VOXELS:,}")
+        if reader.HasMetaDataKey("vox_offset"):
+            needed = float(reader.GetMetaData("vox_offset")) + voxels * int(reader.GetMetaData("bitpix")) / 8
+            _check_all_voxels(path, needed)
         image = sitk.DICOMOrient(reader.Execute(), "PIL")
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ")
+        reason = re.split(r"ERROR: |\(0x\w+\): ", str(error).strip().splitlines()[-1])[-1].removeprefix(f"{path} ")
         raise InputError(f"{path}: is no readable volume ({reason})") from error
-    return sitk.GetArrayFromImage(image).astype(np.float32), image.GetSpacing()[::-1]
+    with np.errstate(over="ignore"):
+        values = sitk.GetArrayFromImage(image).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: holds values that are not finite; expected a number in every voxel")
+    return values, image.GetSpacing()[::-1]
+
+
+def _check_all_voxels(path: Path, needed: float) -> None:
+    """Raise an `InputError` for a NIfTI file that is cut off: ITK fills up what is missing and says nothing."""
+    found = 0
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            while part := file.read(1 << 20):  # to the end, where gzip keeps the sum that tells of damage
+                found += len(part)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}: is cut off or damaged after {found:,} unpacked bytes ({error})") from error
+    except OSError as error:
+        raise explain(error, path) from error
+    if not found >= needed:
+        raise InputError(f"{path}: is cut off: found {found:,} bytes, expected {needed:,.0f} for its voxels")
 
 
 def _check_own_voxels(path: Path) -> None:
@@ -248,18 +281,26 @@ def _check_own_voxels(path: Path) -> None:
             head = file.read(65_536)
     except OSError as error:
         raise explain(error, path) from error
-    if path.suffix == ".mha" and not re.search(rb"^ElementDataFile *= *LOCAL\s", head, re.MULTILINE):
+    if path.suffix.lower() == ".mha" and not re.search(rb"^ElementDataFile *= *LOCAL\s", head, re.MULTILINE):
         raise InputError(f"{path}: its header names no voxels of its own; expected ElementDataFile = LOCAL")
 
 
 def mid_sagittal(path: Path) -> np.ndarray:
-    """The middle sagittal slice of a volume as uint8 (H, W), head up, front left, pixels made square, 1-99 % window."""
+    """The middle sagittal slice of a volume as uint8 (H, W), head up, front left, pixels made square, 1-99 % window.
+
+    Raises `InputError` for what `read_volume` refuses and for a spacing that gives more than 64 million pixels.
+    """
     from PIL import Image
 
     volume, (_, height, width) = read_volume(path)
     values = volume[len(volume) // 2]
-    picture = Image.fromarray(apply_window(values, *percentile_limits(values)))
     pixel = min(height, width)
+    if not values.size * (height / pixel) * (width / pixel) <= MAX_PIXELS:
+        raise InputError(
+            f"{path}: its {' x '.join(map(str, values.shape))} pixels of {height:g} x {width:g} mm give too large a "
+            f"picture when made square; expected at most {MAX_PIXELS:,} pixels"
+        )
+    picture = Image.fromarray(apply_window(values, *percentile_limits(values)))
     size = (round(picture.width * width / pixel), round(picture.height * height / pixel))
     return np.asarray(picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR))
 
@@ -304,9 +345,10 @@ def _listing(folder: Path, skipped: Skipped) -> list[Path]:
 
 
 def _kind(file: Path, top: bool) -> str | None:
-    if file.is_file() and file.name.endswith(VOLUMES):
+    name = file.name.lower()
+    if file.is_file() and name.endswith(VOLUMES):
         return "volume"
-    return "image" if file.is_file() and file.suffix == ".png" and not top else None
+    return "image" if file.is_file() and name.endswith(".png") and not top else None
 
 
 def _read_slices(series: Path, skipped: Skipped) -> list[Slice]:
@@ -342,8 +384,14 @@ def read_slice(path: Path) -> Slice:
 
 
 def _series_rows(series: Path, slices: list[Slice], described: dict[str, str]) -> list[dict[str, object]]:
-    """Records of one series, in order of the slices' centres along their mean normal."""
-    mean = np.sum([one.normal for one in slices], axis=0)
+    """Records of one series, in order of the slices' centres along their mean normal.
+
+    Some scanners turn single slices round: all normals are brought to the side of the first instance's.
+    """
+    if not slices:
+        return []
+    first = min(slices, key=lambda one: one.instance).normal
+    mean = np.sum([one.normal if one.normal @ first >= 0 else -one.normal for one in slices], axis=0)
     mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
     rows = []
     for one in sorted(slices, key=lambda one: (float(one.centre @ mean), one.instance)):

@@ -4,15 +4,16 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from medutils.errors import InputError
 from medutils.files import MANIFESTS, cache_dir, explain, written_whole
@@ -20,6 +21,16 @@ from medutils.files import MANIFESTS, cache_dir, explain, written_whole
 PHANTOM_MARK = "PHANTOM.json"
 
 Text = Annotated[str, Field(min_length=1)]
+ADDRESS = r"^https://[\w-]+(\.[\w-]+)+(:\d+)?([/?#]\S*)?$"
+Address = Annotated[str, Field(pattern=ADDRESS)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Version = Annotated[dict[Text, Count], Field(min_length=1)]
+Counts = Annotated[
+    Annotated[Count, Tag("number")] | Annotated[Version, Tag("version")],
+    Discriminator(lambda value: "version" if isinstance(value, dict) else "number"),
+]
+# What PyYAML raises for a file that is no YAML, or whose tags do not fit their values.
+NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 
 
 class _Strict(BaseModel):
@@ -30,7 +41,7 @@ class Licence(_Strict):
     """The terms a dataset is given under, and what they let a reader do."""
 
     name: Text
-    url: str | None = None
+    url: Address | None = None
     allows: Text
 
 
@@ -38,7 +49,7 @@ class Archive(_Strict):
     """A zip or tar file to fetch: its name, direct address, SHA-256 where known, and the folder in it to take."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
-    url: Annotated[str, Field(pattern="^https://")]
+    url: Address
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     root: str = ""
 
@@ -46,8 +57,9 @@ class Archive(_Strict):
 class Source(_Strict):
     """One place a dataset can be had from.
 
-    `archive` is the file that `medutils data fetch` downloads without an account. Without it, a reader follows the
-    `steps`.
+    `archive` is the file that `medutils data fetch` downloads without an account. `steps` are what a reader does who
+    gets it by hand. `account` says that this way needs one. The address is a number on OpenML, and words where the
+    dataset is `composed`.
     """
 
     name: Text
@@ -55,7 +67,38 @@ class Source(_Strict):
     address: Text
     account: bool = False
     archive: Archive | None = None
-    steps: list[Text] = []
+    steps: list[Text] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _address_is_of_its_kind(self) -> "Source":
+        if self.kind == "openml" and not re.fullmatch("[0-9]+", self.address):
+            raise ValueError(f"address is '{self.address}'; expected the number of a data set on OpenML")
+        if self.kind not in ("openml", "composed") and not re.search(ADDRESS, self.address):
+            raise ValueError(f"address is '{self.address}'; expected https:// and a place")
+        return self
+
+
+class Films(_Strict):
+    """Films of one class of a composed set that come from one place, or from several that are not told apart.
+
+    `datasets` have a manifest, `others` are the addresses of those that have none. `source` is their value in the set's
+    own column of that name. `measured` counts the films in the set measured for this book, `write_up` those of the
+    write-up; without a number, none is known to be from there.
+    """
+
+    datasets: list[Text] = []
+    others: list[Address] = []
+    source: Text | None = None
+    measured: Count | None = None
+    write_up: Count | None = None
+
+    @model_validator(mode="after")
+    def _films_are_from_somewhere(self) -> "Films":
+        if not (self.datasets or self.others):
+            raise ValueError("datasets and others are empty; expected one of them to name a place")
+        if (self.source is None) != (self.measured is None):
+            raise ValueError("source and measured do not go together; expected both or neither")
+        return self
 
 
 class Manifest(_Strict):
@@ -64,8 +107,8 @@ class Manifest(_Strict):
     `counts` says how many there are, or, where a dataset is known in several versions, how many in each version. A key
     is a class (counts records), the name of a CSV file (counts its rows) or a pattern such as `train/NORMAL/*.jpeg`
     (counts files; `*` matches `/` too). `files` names tables that must be there; where it names one, that table is the
-    dataset. `optional` lists patterns of files that may be there but are not counted, `recipe` the datasets that a
-    composed set takes each class from. `classes` is empty where nothing is labelled.
+    dataset. `optional` lists patterns of files that may be there but are not counted, `recipe` where a composed set
+    takes the films of each class from. `classes` is empty where nothing is labelled.
     """
 
     name: Text
@@ -74,19 +117,38 @@ class Manifest(_Strict):
     classes: list[Text]
     positive: str | None = None
     licence: Licence
-    citation: list[Text]
+    citation: list[Text] = Field(min_length=1)
     sources: list[Source] = Field(min_length=1)
-    folder: Text
+    folder: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
     files: list[Text] = []
     optional: list[Text] = []
     layout: Text
-    counts: dict[str, int | dict[str, int]]
+    counts: dict[Text, Counts] = Field(min_length=1)
     patient: Text
     patient_pattern: str | None = None
     columns: dict[str, str] = {}
-    recipe: dict[str, list[Text]] = {}
+    recipe: dict[str, Annotated[list[Films], Field(min_length=1)]] = {}
     faults: list[Text] = []
     phantom: Text
+
+    @field_validator("patient_pattern")
+    @classmethod
+    def _pattern_finds_a_patient(cls, pattern: str | None) -> str | None:
+        try:
+            groups = {"patient": 1} if pattern is None else re.compile(pattern).groupindex
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"'{pattern}' is no regular expression ({error})") from error
+        if groups != {"patient": 1}:
+            raise ValueError(f"'{pattern}' has the groups {', '.join(groups) or 'none'}; expected patient alone")
+        return pattern
+
+    @model_validator(mode="after")
+    def _classes_are_told_apart(self) -> "Manifest":
+        if twice := [name for name in self.classes if self.classes.count(name) > 1]:
+            raise ValueError(f"classes names '{twice[0]}' more than once; expected each once")
+        if self.positive is not None and self.positive not in self.classes:
+            raise ValueError(f"positive is '{self.positive}'; expected one of the classes {', '.join(self.classes)}")
+        return self
 
     @model_validator(mode="after")
     def _counts_are_of_something(self) -> "Manifest":
@@ -104,6 +166,22 @@ class Manifest(_Strict):
         """The expected counts by the name of the version; one version, `expected`, where the manifest names none."""
         named = {name: value for name, value in self.counts.items() if isinstance(value, dict)}
         return named or {"expected": {key: value for key, value in self.counts.items() if isinstance(value, int)}}
+
+    def made_of(self) -> set[str]:
+        """The datasets with a manifest that a composed set takes films from; none for any other."""
+        return {name for rows in self.recipe.values() for films in rows for name in films.datasets}
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """YAML in which a mapping may hold a key once only; PyYAML itself keeps the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            keys = [str(key.value) for key, _ in node.value]
+            twice = next((key for key in keys if keys.count(key) > 1), keys[0])
+            raise yaml.YAMLError(f"{twice}: found more than once in one mapping; expected each key once")
+        return mapping
 
 
 @dataclass(frozen=True)
@@ -126,11 +204,26 @@ def load_manifest(name: str) -> Manifest:
         raise InputError(f"dataset '{name}' is not known; there are {', '.join(known)}")
     path = MANIFESTS / f"{name}.yaml"
     try:
-        return Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        where = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error).replace("\n", " ")
-        raise InputError(f"{path}: {where}") from error
+        found = Manifest.model_validate(yaml.load(path.read_bytes(), _OnceOnly))  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise explain(error, path) from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first_fault(error)}") from error
+    except NO_YAML as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    if found.name != name:
+        raise InputError(f"{path}: name: found '{found.name}'; expected '{name}', as the file is called")
+    return found
+
+
+def _first_fault(error: ValidationError) -> str:
+    """The first thing wrong: its key, what was expected, and what was found where that is short."""
+    first = error.errors()[0]
+    found = f"; found {first['input']!r:.60}" if isinstance(first["input"], str | int | float) else ""
+    if first["type"] == "value_error":
+        found = ""  # our own sentences say it
+    words = [".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+    return " ".join(": ".join(filter(None, words)).split()) + found
 
 
 def kind_of(path: Path) -> Literal["real", "phantom"]:

@@ -47,9 +47,7 @@ def dataset(name: str) -> Dataset:
     """The loader and phantom of a dataset; `InputError` for one that is only a source of a composed set."""
     load_manifest(name)
     if name not in DATASETS:
-        composed = [
-            other for other in manifest_names() if any(name in of for of in load_manifest(other).recipe.values())
-        ]
+        composed = [other for other in manifest_names() if name in load_manifest(other).made_of()]
         raise InputError(f"dataset '{name}' is not read on its own; it is a source of {' and '.join(composed)}")
     return DATASETS[name]
 

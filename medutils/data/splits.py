@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from medutils.data.images import SUFFIXES
+from medutils.data.verify import VOLUMES
 from medutils.errors import InputError
 from medutils.files import explain, sha256, write_json
-from medutils.tables import SPLITS, check_records
+from medutils.tables import SPLITS, check_records, few
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -75,7 +77,8 @@ def _order(seed: int, patient: str) -> bytes:
 def _check_fractions(fractions: Mapping[str, float]) -> None:
     if unknown := set(fractions) - set(SPLITS[1:]):
         raise InputError(f"fractions: found {', '.join(sorted(unknown))}; expected {', '.join(SPLITS[1:])}")
-    if min(fractions.values(), default=0) <= 0 or abs(sum(fractions.values()) - 1) > 1e-9:
+    # NaN is neither above 0 nor at or below it, so what is asked is what must hold.
+    if not (all(share > 0 for share in fractions.values()) and abs(sum(fractions.values()) - 1) < 1e-9):
         raise InputError(f"fractions: found {dict(fractions)}; expected positive numbers that sum to 1")
 
 
@@ -92,26 +95,56 @@ def save_split(records: pd.DataFrame, path: Path) -> None:
 
 
 def load_split(records: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return `records` with the split saved at `path`; `InputError` when it was saved for other records."""
+    """Return `records` with the split saved at `path`.
+
+    Raises `InputError` when it was saved for other records, or was changed so that a record has no split or a patient
+    has several.
+    """
+    split, saved_hash = _read_split(path)
+    if saved_hash != (found := records_hash(records)):
+        raise InputError(f"{path}: it was saved for records {saved_hash:.12}; found records {found:.12}")
+    records = records.assign(split=records["record_id"].map(split))
+    if (without := ~records["split"].isin(SPLITS)).any():
+        first = records.loc[without, "record_id"].iloc[0]
+        raise InputError(f"{path}: found no known split of {first}; expected {few(SPLITS[1:])}")
+    sides = records.groupby("patient", sort=False)["split"].unique()
+    if (torn := sides[sides.map(len) > 1]).size:
+        raise InputError(
+            f"{path}: patient {torn.index[0]} is in {' and '.join(map(repr, torn.iloc[0]))}; "
+            "expected each patient in one split"
+        )
+    return check_records(records)
+
+
+def _read_split(path: Path) -> tuple[dict[str, str], str]:
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
         split, saved_hash = dict(saved["split"]), saved["records_sha256"]
     except OSError as error:
         raise explain(error, path) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not a saved split; expected JSON with records_sha256 and split") from error
-    if saved_hash != (found := records_hash(records)):
-        raise InputError(f"{path}: it was saved for records {saved_hash:.12}; found records {found:.12}")
-    return check_records(records.assign(split=records["record_id"].map(split)))
+    if not isinstance(saved_hash, str):
+        raise InputError(f"{path}: records_sha256 is {saved_hash!r:.40}; expected the text of a hash")
+    return split, saved_hash
+
+
+def of_pictures(records: pd.DataFrame) -> pd.Series:
+    """Rows whose path names a picture or a volume, not a table that many rows share."""
+    suffix = records["path"].str.lower().str.extract(r"(\.[a-z]+)$", expand=False)
+    return suffix.isin([*SUFFIXES, *VOLUMES, ".dcm"])
 
 
 def content_hashes(records: pd.DataFrame, root: Path = Path()) -> pd.Series:
     """SHA-256 of each record's own file, "" for a record that has none or shares it (a row of a table).
 
-    `root` is put before paths that are relative.
+    `root` is put before paths that are relative. Raises `InputError` for a file that is not there or cannot be read.
     """
     own = (records["path"] != "") & ~records["path"].duplicated(keep=False)
-    hashes = [sha256(root / path) if mine else "" for path, mine in zip(records["path"], own, strict=True)]
+    try:
+        hashes = [sha256(root / path) if mine else "" for path, mine in zip(records["path"], own, strict=True)]
+    except OSError as error:
+        raise explain(error, root) from error
     return pd.Series(hashes, records.index, dtype=str)
 
 
@@ -131,7 +164,13 @@ def overlap(records: pd.DataFrame, contents: pd.Series) -> pd.DataFrame:
 
 
 def check_no_overlap(records: pd.DataFrame, root: Path = Path()) -> None:
-    """Raise `InputError` when two splits share a patient, or a file of the same content under any name."""
+    """Raise `InputError` when two splits share a picture's path, a patient, or a file of one content under any name."""
+    pictures = records[of_pictures(records) & (records["split"] != "")]
+    sides = pictures.groupby("path", sort=False)["split"].unique()
+    if (twice := sides[sides.map(len) > 1]).size:
+        raise InputError(
+            f"split: {twice.index[0]} is in {' and '.join(twice.iloc[0])}; expected each file in one split"
+        )
     for row in overlap(records, content_hashes(records, root)).itertuples():
         if row.patients or row.files:
             raise InputError(

@@ -44,7 +44,7 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found: how many files were opened, the counts, the version they fit, and the faults."""
+    """What was found: files opened, counts, the version they fit, the faults, and notes (where, what), no faults."""
 
     located: Located
     opened: int
@@ -52,6 +52,7 @@ class Verification:
     version: str
     differences: dict[str, dict[str, int]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -67,21 +68,22 @@ def total_of(counts: dict[str, int]) -> int:
 def verify(manifest: Manifest, located: Located) -> Verification:
     """Open every file of a dataset, read its records, and compare its counts with the manifest.
 
-    What the loader refuses or skips is a fault. A difference between two known versions is stated in `differences`
-    (version, key, how many more than it), and is no fault; a count that fits no version is one. The counts of a phantom
-    are stated and compared with nothing.
+    What the loader refuses or skips is a fault, and so is what in RSNA's DICOM tree does not fit its tables. A
+    difference between two known versions is stated in `differences` (version, key, how many more than it), and is no
+    fault; a count that fits no version is one. The counts of a phantom are stated and compared with nothing.
     """
     root, files, known, faults = _look(manifest, located)
     reasons = dict(zip(known, over_files(why_unreadable, [root / file for file in known]), strict=True))
     bad = _filled(reasons)
     faults += [Fault("corrupt", file, reason) for file, reason in bad.items()]
     records = _records(manifest, located, faults)
+    notes = _matched(located, faults) if manifest.name == "rsna_lumbar" and records is not None else {}
     counts = {key: _count(key, root, files, bad) for key in _patterns(manifest)}
     if classes := [key for key in _keys(manifest) if key in manifest.classes]:
         labels = [] if records is None else list(records["label"])
         counts |= {name: labels.count(name) for name in classes}
     if located.kind == "phantom":
-        return Verification(located, len(known), _filled(counts), "phantom", {}, tuple(faults))
+        return Verification(located, len(known), _filled(counts), "phantom", {}, tuple(faults), notes)
     version, off = _nearest(manifest, counts)
     expected = manifest.versions()[version]
     faults += [
@@ -89,7 +91,7 @@ def verify(manifest: Manifest, located: Located) -> Verification:
         for key in off.pop(version, {})
     ]
     found = _filled({key: counts[key] for key in expected})
-    return Verification(located, len(known), found, version, off, tuple(faults))
+    return Verification(located, len(known), found, version, off, tuple(faults), notes)
 
 
 def _look(manifest: Manifest, located: Located) -> tuple[Path, list[str], list[str], list[Fault]]:
@@ -190,6 +192,8 @@ def report(verification: Verification) -> "Table":
     for version, keys in verification.differences.items():
         for key, more in keys.items():
             table.add_row(f"than {version}", key, f"{more:+,}")
+    for where, what in verification.notes.items():
+        table.add_row("note", where, what)
     return table
 
 
@@ -215,14 +219,30 @@ def _records(manifest: Manifest, located: Located, faults: list[Fault]) -> "pd.D
     try:
         records = DATASETS[manifest.name].load(located.path)
     except InputError as error:
-        text = str(error).removeprefix(f"{located.path}: ").replace(f"{located.path}/", "")
-        faults.append(Fault("refused", located.path.name, text))
+        faults.append(_refused(located, error))
         return None
     named = {printable(fault.where) for fault in faults}
     faults += [Fault("skipped", file, reason) for file, reason in records.attrs.get("skipped", ()) if file not in named]
     unmatched = records.attrs.get("unmatched", ())
     faults += [Fault("unexpected", file, "no patient can be read from its name") for file in unmatched]
     return records
+
+
+def _matched(located: Located, faults: list[Fault]) -> dict[str, str]:
+    """Match the RSNA tables and the DICOM tree; a note when there is no tree, which is no fault."""
+    from medutils.data.rsna_match import TREE, mismatches
+
+    named = {printable(fault.where) for fault in faults}
+    try:
+        faults += [Fault(*found) for found in mismatches(located.path) if found.where not in named]
+    except InputError as error:
+        faults.append(_refused(located, error))
+    return {} if (located.path / TREE).is_dir() else {TREE: "no images are there; the tables alone were checked"}
+
+
+def _refused(located: Located, error: InputError) -> Fault:
+    text = str(error).removeprefix(f"{located.path}: ").replace(f"{located.path}/", "")
+    return Fault("refused", located.path.name, text)
 
 
 def _count(key: str, root: Path, files: list[str], bad: Collection[str]) -> int:

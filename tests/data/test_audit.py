@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter
+from rich.console import Console
 
 from medutils.data import registry
-from medutils.data.audit import association, audit, near_identical, perceptual_hashes, report
+from medutils.data.audit import _candidates, association, audit, near_identical, perceptual_hashes, report
 
 
 def film(seed: int, size: int = 96) -> Image.Image:
@@ -98,6 +101,22 @@ def test_a_changed_copy_is_near_and_another_film_is_not(change: object, near: bo
     assert bool(len(near_identical(pictures))) == near
 
 
+def test_hashes_that_differ_in_eight_bits_are_candidates_and_in_nine_are_not() -> None:
+    found = _candidates(np.array([0, 0xFF, 0x1FF00], np.uint64))
+    assert [column.tolist() for column in found] == [[0], [1], [8]]
+
+
+@pytest.mark.parametrize(("correlation", "near"), [(0.981, True), (0.979, False)])
+def test_pictures_that_correlate_by_098_are_near(correlation: float, near: bool) -> None:
+    waves = np.cos(np.pi * np.outer(np.arange(32), 2 * np.arange(32) + 1) / 64)
+    smooth = np.einsum("ab,ai,bj", np.random.default_rng(0).normal(size=(7, 7)), waves[1:8], waves[1:8])
+    fine = np.outer(waves[20], waves[20])  # a frequency that no hash looks at, and unlike all that is in `smooth`
+    fine *= np.sqrt(1 / correlation**2 - 1) * np.linalg.norm(smooth) / np.linalg.norm(fine)
+    pictures = pd.DataFrame({"record_id": ["a", "b"], "patient": "p", "label": "x", "split": "", "sha256": ["a", "b"]})
+    found = near_identical(pictures.assign(thumbnail=[smooth, smooth + fine]))
+    assert found["correlation"].round(6).tolist() == ([correlation] if near else [])
+
+
 def test_every_pair_is_compared_across_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rows = [(f"p{n}", "x", "here", "", film(n % 7)) for n in range(7)]
     rows += [(f"q{n}", "x", "here", "", film(n).resize((64, 64))) for n in range(7)]
@@ -183,6 +202,28 @@ def test_the_json_holds_no_file_name_and_no_nan(records: pd.DataFrame, tmp_path:
 def test_the_report_shows_what_was_found(records: pd.DataFrame, tmp_path: Path) -> None:
     titles = [table.title for table in report(audit(records, tmp_path))]
     assert {"Numbers", "Labels", "What splits share", "Identical files", "Near-identical pictures"} <= set(titles)
+
+
+def test_the_report_shows_no_code_of_a_file_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("p1", "x", "here", "train", film(1)), ("p2", "x", "here", "test", film(1))]
+    records = make_records(tmp_path, rows).assign(record_id=["evil\x1b[2J.png", "[red]\udcff.png"])
+    for table in report(audit(records, tmp_path)):
+        Console(width=200).print(table)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and r"evil\x1b[2J.png" in shown and r"[red]\udcff.png" in shown
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(st.binary(max_size=80), min_size=2, max_size=2), st.sampled_from([".png", ".dcm", ".mha", ".nii.gz"]))
+def test_garbage_for_pictures_is_counted_and_not_raised(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[bytes], suffix: str
+) -> None:
+    folder = tmp_path_factory.mktemp("garbage")
+    for name, content in zip("ab", contents, strict=True):
+        (folder / f"{name}{suffix}").write_bytes(content)
+    records = pd.DataFrame({"record_id": ["a", "b"], "label": "x", "source": "y", "split": ""})
+    records = records.assign(patient=records["record_id"], path=records["record_id"] + suffix)
+    assert audit(records, folder).numbers["unreadable"] == 2
 
 
 @pytest.mark.real

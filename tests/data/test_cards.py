@@ -119,10 +119,28 @@ def test_counts_stand_under_their_version_and_are_summed() -> None:
         ("shenzhen_tb", "no account needed, and `medutils data fetch` downloads it"),
         ("spine", "(https://www.openml.org/d/1524): no account needed, and `medutils data fetch`"),
         ("rsna_lumbar", "an account is needed"),
+        (
+            "nih_chest_sample",
+            "the list of the sample is on Kaggle)](https://nihcc.app.box.com/v/ChestXray-NIHCC): an acc",
+        ),
     ],
 )
 def test_a_card_says_who_can_get_the_data(name: str, place: str) -> None:
     assert place in card(load_manifest(name))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| Bacterial Pneumonia | [kermany_chest_xray](#kermany_chest_xray) | `kermany_walia` | 616 | 2,530 |",
+        "| Normal | [nih_chest_sample](#nih_chest_sample) | `nih1024_talo` | 53 |  |",
+        "| TB | [shenzhen_tb](#shenzhen_tb), [montgomery_tb](#montgomery_tb) | `xtbtorch` | 304 | 394 |",
+        "(https://www.kaggle.com/nabeelsajid917/covid-19-x-ray-10000-images) |  |  | 288 |",
+    ],
+)
+def test_a_composed_set_says_how_many_films_come_from_where(row: str) -> None:
+    assert row in card(load_manifest("lung_six_class"))
+    assert "Composed from" not in card(load_manifest("spine"))
 
 
 def test_only_the_book_folds_the_steps_away() -> None:

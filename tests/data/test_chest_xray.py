@@ -156,6 +156,12 @@ def test_composed_refuses_a_wrong_index(tmp_path: Path, index: str, said: str) -
     assert str(caught.value).startswith(str(tmp_path / "index.csv"))
 
 
+def test_composed_refuses_a_set_of_which_one_class_is_there(tmp_path: Path) -> None:
+    (composed(tmp_path) / "Normal/b.png").unlink()
+    with pytest.raises(InputError, match=f"^{tmp_path}: found the classes TB; expected two or more"):
+        load_composed(tmp_path)
+
+
 def test_composed_refuses_an_index_that_is_absent_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"index\.csv: no such file"):
         load_composed(tmp_path)

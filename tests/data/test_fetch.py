@@ -45,6 +45,12 @@ class Handler(BaseHTTPRequestHandler):
         shelf.asked.append(asked)
         same = self.headers.get("If-Range", shelf.etag) == shelf.etag
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and shelf.ranges and same else 0
+        if start >= len(shelf.content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(shelf.content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         body = shelf.content[start:]
         self.send_response(206 if start else 200)
         if start:
@@ -115,10 +121,28 @@ def test_a_file_that_changed_or_bears_no_version_starts_over(shelf: Shelf, tmp_p
     assert download(archive_at(shelf, sha(CONTENT[::-1])), tmp_path).read_bytes() == CONTENT[::-1]
 
 
+def leave_part(shelf: Shelf, folder: Path, content: bytes) -> None:
+    (folder / ".set.zip.part").write_bytes(content)
+    (folder / ".set.zip.part.json").write_text(json.dumps({"version": shelf.etag}))
+
+
+def test_a_part_that_is_whole_is_not_downloaded_again(shelf: Shelf, tmp_path: Path) -> None:
+    leave_part(shelf, tmp_path, CONTENT)
+    assert download(archive_at(shelf, sha(CONTENT)), tmp_path).read_bytes() == CONTENT
+    assert shelf.asked == [f"bytes={len(CONTENT)}-"]
+    assert left_in(tmp_path) == {"set.zip"}
+
+
+def test_a_part_that_is_whole_and_wrong_is_deleted(shelf: Shelf, tmp_path: Path) -> None:
+    leave_part(shelf, tmp_path, CONTENT[::-1])
+    with pytest.raises(InputError, match="SHA-256 is not the manifest's"):
+        download(archive_at(shelf, sha(CONTENT)), tmp_path)
+    assert left_in(tmp_path) == set()
+
+
 def test_a_part_longer_than_the_file_is_dropped(shelf: Shelf, tmp_path: Path) -> None:
-    (tmp_path / ".set.zip.part").write_bytes(b"x" * 400_000)
-    (tmp_path / ".set.zip.part.json").write_text(json.dumps({"version": shelf.etag}))
-    with pytest.raises(InputError):
+    leave_part(shelf, tmp_path, b"x" * 400_000)
+    with pytest.raises(InputError, match="416"):
         download(archive_at(shelf, sha(CONTENT)), tmp_path)
     assert download(archive_at(shelf, sha(CONTENT)), tmp_path).read_bytes() == CONTENT
 
@@ -151,6 +175,7 @@ def test_fetch_puts_the_archives_folder_where_chapters_look(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     shelf.content = zipped({"wide/a/x.png": b"x", "wide/b/y.png": b"y", "other.txt": b"-", "__MACOSX/wide/._x": b"-"})
+    (tmp_path / "medutils" / "datasets" / "chest_xray_pneumonia").mkdir(parents=True)  # empty: nothing was fetched yet
     manifest = load_manifest("kermany_chest_xray")
     source = manifest.sources[0].model_copy(update={"archive": archive_at(shelf, root="wide")})
     found = fetch(manifest.model_copy(update={"sources": [source]}))

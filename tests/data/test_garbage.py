@@ -35,6 +35,7 @@ from medutils.data.lumbar import (
     load_rsna_tables,
     load_series,
     load_slices,
+    mid_sagittal,
     read_volume,
 )
 from medutils.data.manifest import Located, load_manifest
@@ -153,29 +154,62 @@ def array_of(folder: Path) -> object:
     return build_array([folder / "film.jpeg"], 8, "RGB", cache=folder / "cache")
 
 
+def verified_rsna(folder: Path) -> object:
+    """A tree and its tables, each sound unless the garbage lies there."""
+    sound = {"train.csv": GRADES, "train_series_descriptions.csv": SERIES, "train_label_coordinates.csv": PLACES}
+    for name, content in (sound | {SLICE: DICOM}).items():
+        if not (folder / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    return verified("rsna_lumbar", folder)
+
+
 def verified(name: str, folder: Path) -> object:
     return verify(load_manifest(name), Located(name, "real", folder))
 
 
 DICOM = sound_dicom()
 SLICE = "train_images/1/2/3.dcm"
-FILES: dict[str, tuple[list[bytes], Callable[[Path, bytes], object]]] = {
-    "read_image": (sound_images(), in_file("film.png", lambda folder: read_image(folder / "film.png"))),
-    "read_image in RGB": (sound_images(), in_file("film.gif", lambda folder: read_image(folder / "film.gif", "RGB"))),
-    "build_array": (sound_images(), in_file("film.jpeg", array_of)),
-    "load_composed": ([INDEX, INDEX.replace(b",", b";")], in_file("index.csv", load_composed)),
-    "load_spine": ([SPINE], in_file("table.csv", lambda folder: load_spine(folder / "table.csv"))),
-    "load_split": ([sound_split()], in_file("split.json", lambda folder: load_split(RECORDS, folder / "split.json"))),
-    "unpack": (sound_archives(), in_file("set.zip", lambda folder: unpack(folder / "set.zip", folder / "out"))),
-    "read_dicom": ([DICOM], in_file("1.dcm", lambda folder: read_dicom(folder / "1.dcm"))),
-    "read_dicom in its window": ([DICOM], in_file("1.dcm", lambda folder: read_dicom(folder / "1.dcm", "header"))),
-    "load_dicom_tree": ([DICOM], in_file(SLICE, load_dicom_tree)),
-    "load_rsna_tables": ([GRADES], in_file("train.csv", load_rsna_tables)),
-    "load_series": ([SERIES], in_file("train_series_descriptions.csv", load_series)),
-    "load_coordinates": ([PLACES], in_file("train_label_coordinates.csv", load_coordinates)),
-    "read_volume .mha": ([sound_volume(".mha")], in_file("1.mha", lambda folder: read_volume(folder / "1.mha"))),
-    "read_volume .nii": ([sound_volume(".nii")], in_file("1.nii", lambda folder: read_volume(folder / "1.nii"))),
-}
+FILES: dict[str, tuple[list[bytes], Callable[[Path, bytes], object]]] = (
+    {
+        "read_image": (sound_images(), in_file("film.png", lambda folder: read_image(folder / "film.png"))),
+        "read_image in RGB": (
+            sound_images(),
+            in_file("film.gif", lambda folder: read_image(folder / "film.gif", "RGB")),
+        ),
+        "build_array": (sound_images(), in_file("film.jpeg", array_of)),
+        "load_composed": ([INDEX, INDEX.replace(b",", b";")], in_file("index.csv", load_composed)),
+        "load_spine": ([SPINE], in_file("table.csv", lambda folder: load_spine(folder / "table.csv"))),
+        "load_split": (
+            [sound_split()],
+            in_file("split.json", lambda folder: load_split(RECORDS, folder / "split.json")),
+        ),
+        "unpack": (sound_archives(), in_file("set.zip", lambda folder: unpack(folder / "set.zip", folder / "out"))),
+        "read_dicom": ([DICOM], in_file("1.dcm", lambda folder: read_dicom(folder / "1.dcm"))),
+        "read_dicom in its window": ([DICOM], in_file("1.dcm", lambda folder: read_dicom(folder / "1.dcm", "header"))),
+        "load_dicom_tree": ([DICOM], in_file(SLICE, load_dicom_tree)),
+        "load_rsna_tables": ([GRADES], in_file("train.csv", load_rsna_tables)),
+        "load_series": ([SERIES], in_file("train_series_descriptions.csv", load_series)),
+        "load_coordinates": ([PLACES], in_file("train_label_coordinates.csv", load_coordinates)),
+        "read_volume .mha": ([sound_volume(".mha")], in_file("1.mha", lambda folder: read_volume(folder / "1.mha"))),
+        "read_volume .nii": ([sound_volume(".nii")], in_file("1.nii", lambda folder: read_volume(folder / "1.nii"))),
+    }
+    | {
+        f"mid_sagittal {end}": (
+            [sound_volume(end)],
+            in_file(f"1{end}", lambda folder, end=end: mid_sagittal(folder / f"1{end}")),
+        )
+        for end in (".mha", ".nii", ".nii.gz")
+    }
+    | {
+        f"verify rsna_lumbar, {name}": ([content], in_file(name, verified_rsna))
+        for name, content in (
+            ("train_series_descriptions.csv", SERIES),
+            ("train_label_coordinates.csv", PLACES),
+            (SLICE, DICOM),
+        )
+    }
+)
 
 CLASSES = ["a/1.png", "b/1.png"]
 KERMANY = ["train/NORMAL/IM-1-1.jpeg", "train/PNEUMONIA/person1_virus_2.jpeg"]

@@ -1,5 +1,6 @@
 """Lumbar MRI: single DICOM files, the RSNA tables and tree, slices and volumes; and what is done with bad ones."""
 
+import gzip
 import io
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medutils.data import lumbar
+from medutils.data import dicom, lumbar
 from medutils.data.dicom import read_dicom, read_values
 from medutils.data.lumbar import LEVELS, TARGETS
 from medutils.errors import InputError
@@ -102,8 +103,11 @@ def test_percentile_window_ignores_a_few_extreme_pixels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tags", "window", "limits"),
     [
-        ({"WindowCenter": 1000, "WindowWidth": 400}, "header", (800, 1200)),
-        ({"WindowCenter": [1000, 50], "WindowWidth": [400, 9]}, "header", (800, 1200)),
+        ({"WindowCenter": 1000, "WindowWidth": 401}, "header", (799.5, 1199.5)),
+        ({"WindowCenter": [1000, 50], "WindowWidth": [41, 9]}, "header", (979.5, 1019.5)),
+        ({"WindowCenter": 1000, "WindowWidth": 41, "VOILUTFunction": "LINEAR"}, "header", (979.5, 1019.5)),
+        ({"WindowCenter": 1000, "WindowWidth": 40, "VOILUTFunction": "LINEAR_EXACT"}, "header", (980, 1020)),
+        ({"WindowCenter": 1000, "WindowWidth": 1}, "header", (999.5, 999.5 + 1e-6)),
         ({"WindowCenter": 1000, "WindowWidth": 400}, (2000, 1000), (1500, 2500)),
         ({}, "header", tuple(np.percentile(RAMP, [1, 99]))),
     ],
@@ -114,10 +118,39 @@ def test_windows(tmp_path: Path, tags: dict[str, object], window: object, limits
     np.testing.assert_allclose(image, expected, atol=0.51)
 
 
-def test_window_without_width_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path / "1.dcm", data_set())
-    with pytest.raises(InputError, match="width is 0"):
-        read_dicom(path, (100, 0))
+def test_monochrome1_is_inverted_after_the_headers_window(tmp_path: Path) -> None:
+    """A window off the middle: inverted before it, the film would come out black."""
+    window = {"WindowCenter": 500, "WindowWidth": 200}
+    plain = read_dicom(written(tmp_path / "2.dcm", data_set(**window)), "header")
+    inverted = read_dicom(written(tmp_path / "1.dcm", data_set(kind="MONOCHROME1", **window)), "header")
+    assert plain[0, 0] == 0 and plain[-1, -1] == 255
+    np.testing.assert_array_equal(inverted, 255 - plain)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("tags", "window", "fault"),
+    [
+        ({}, (100, 0), "width is 0"),
+        ({}, (100, NAN), "width is nan"),
+        ({}, (NAN, 100), "centre is nan"),
+        ({}, (100, float("inf")), "width is inf"),
+        ({}, "foo", "window: found 'foo'; expected None, 'header' or"),
+        ({}, (100,), r"window: found \(100,\)"),
+        ({"WindowCenter": "nan", "WindowWidth": "100"}, "header", "centre is nan"),
+        ({"WindowCenter": "100", "WindowWidth": "nan"}, "header", "width is nan"),
+        ({"WindowCenter": "100", "WindowWidth": "0.5"}, "header", "width is 0.5; expected 1 or more"),
+        ({"WindowCenter": "100", "WindowWidth": "50", "VOILUTFunction": "SIGMOID"}, "header", "FUNCTION is SIGMOID"),
+    ],
+)
+def test_a_window_that_is_none_is_refused(tmp_path: Path, tags: dict[str, object], window: object, fault: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of the number that is none
+        path = written(tmp_path / "1.dcm", data_set(**tags))
+        with pytest.raises(InputError, match=f"(?i){fault}"):
+            read_dicom(path, window)  # type: ignore[arg-type]
 
 
 def test_flat_image_is_black_not_an_error(tmp_path: Path) -> None:
@@ -174,6 +207,16 @@ def test_other_files_are_no_dicom(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "1.dcm").write_bytes(content)
     with pytest.raises(InputError, match="not a DICOM file"):
         read_dicom(tmp_path / "1.dcm")
+
+
+def test_a_file_too_large_for_one_image_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "1.dcm", data_set())
+    size = path.stat().st_size
+    monkeypatch.setattr(dicom, "MAX_BYTES", size)
+    read_dicom(path)
+    monkeypatch.setattr(dicom, "MAX_BYTES", size - 1)
+    with pytest.raises(InputError, match=f"found {size:,} bytes; expected at most {size - 1:,}"):
+        read_dicom(path)
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -336,6 +379,19 @@ def test_tilted_axial_stacks_are_ordered_by_the_slices_centres(tmp_path: Path) -
     assert set(records["orientation"]) == {"axial"} and set(records["label"]) == {"T2 AXIAL"}
 
 
+@pytest.mark.parametrize("turned", [{2, 4}, {1, 3}, {2, 3, 4}])
+def test_slices_turned_round_keep_their_order(tmp_path: Path, turned: set[int]) -> None:
+    for number in range(1, 5):
+        orientation = [0, -1, 0, 0, 0, -1] if number in turned else SAGITTAL
+        made = data_set(
+            InstanceNumber=number, ImagePositionPatient=[-5.0 * number, 0, 0], ImageOrientationPatient=orientation
+        )
+        written(tmp_path / "train_images/7/71" / f"{9 - number}.dcm", made)
+    records = lumbar.load_dicom_tree(tmp_path)
+    assert list(records["instance"]) == ([4, 3, 2, 1] if 1 in turned else [1, 2, 3, 4])
+    np.testing.assert_allclose(np.diff(records["position_mm"]), 5)
+
+
 def test_coronal_and_oblique_orientations(tmp_path: Path) -> None:
     written(tmp_path / "train_images/7/70/1.dcm", data_set(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]))
     written(tmp_path / "train_images/7/71/1.dcm", data_set(ImageOrientationPatient=[0.1, 0.995, 0, 0, 0, -1]))
@@ -384,11 +440,12 @@ def volume(path: Path, direction: str, spacing: tuple[float, ...] = (1.0, 1.0, 1
     image = sitk.GetImageFromArray((left * 100 + back * 10 + up).transpose(2, 1, 0).astype(np.int16))
     image.SetSpacing(spacing)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sitk.WriteImage(sitk.DICOMOrient(image, direction), str(path))
-    return path
+    plain = path.with_name(path.name.lower())
+    sitk.WriteImage(sitk.DICOMOrient(image, direction), str(plain))
+    return plain.rename(path)
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha"])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha", "a.NII", "a.NII.GZ", "a.MHA"])
 @pytest.mark.parametrize("direction", ["LPS", "RAS", "PIL", "ASR"])
 def test_volumes_are_read_as_sagittal_slices_however_stored(tmp_path: Path, name: str, direction: str) -> None:
     values, spacing = lumbar.read_volume(volume(tmp_path / name, direction, (4.0, 1.0, 2.0)))
@@ -403,6 +460,42 @@ def test_mid_sagittal_has_square_pixels(tmp_path: Path) -> None:
     assert picture[0, -1] == 255 and picture[-1, 0] == 0
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1e-9, 1.0), (1.0, 1.0, 1e30), (1.0, 1e-300, 1.0)])
+def test_spacings_that_give_an_absurd_picture_are_refused(tmp_path: Path, spacing: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match=r"a\.mha: its 7 x 9 pixels of .* expected at most 64,000,000"):
+        lumbar.mid_sagittal(volume(tmp_path / "a.mha", "PIL", spacing))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha"])
+@pytest.mark.parametrize("cut", [1, 9, 300])
+def test_volumes_that_are_cut_off_are_refused(tmp_path: Path, name: str, cut: int) -> None:
+    path = volume(tmp_path / name, "RAS")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - cut])
+    with pytest.raises(InputError, match="cut off" if ".nii" in name else "no readable volume"):
+        lumbar.read_volume(path)
+
+
+def test_a_gzip_around_a_volume_cut_off_or_with_a_wrong_sum_is_refused(tmp_path: Path) -> None:
+    path = volume(tmp_path / "a.nii.gz", "RAS")
+    content = path.read_bytes()
+    path.write_bytes(gzip.compress(gzip.decompress(content)[:-1]))
+    with pytest.raises(InputError, match="found 981 bytes, expected 982"):
+        lumbar.read_volume(path)
+    path.write_bytes(content[:-8] + bytes(8))
+    with pytest.raises(InputError, match=r"no readable volume \(is not recognized"):
+        lumbar.read_volume(path)
+
+
+def test_voxels_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = volume(tmp_path / "a.mha", "RAS")
+    monkeypatch.setattr(lumbar, "MAX_VOXELS", 315)
+    lumbar.read_volume(path)
+    monkeypatch.setattr(lumbar, "MAX_VOXELS", 314)
+    with pytest.raises(InputError, match="has 315 voxels; expected at most 314"):
+        lumbar.read_volume(path)
+
+
 def test_volumes_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_text("nothing of the kind")
     with pytest.raises(InputError, match="no readable volume"):
@@ -412,10 +505,14 @@ def test_volumes_that_are_none_are_refused(tmp_path: Path) -> None:
         lumbar.read_volume(tmp_path / "b.nii")
     with pytest.raises(InputError, match="no such file"):
         lumbar.read_volume(tmp_path / "c.nii.gz")
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((2, 3, 4), np.nan, np.float32)), str(tmp_path / "d.mha"))
+    with pytest.raises(InputError, match="not finite"):
+        lumbar.read_volume(tmp_path / "d.mha")
 
 
-def test_header_that_names_another_file_for_its_voxels_is_refused(tmp_path: Path) -> None:
-    path = volume(tmp_path / "a.mha", "LPS")
+@pytest.mark.parametrize("name", ["a.mha", "a.MHA"])
+def test_header_that_names_another_file_for_its_voxels_is_refused(tmp_path: Path, name: str) -> None:
+    path = volume(tmp_path / name, "LPS")
     (tmp_path / "secret").write_bytes(bytes(1000))
     path.write_bytes(path.read_bytes().replace(b"ElementDataFile = LOCAL", b"ElementDataFile = secret"))
     with pytest.raises(InputError, match="LOCAL"):
@@ -423,19 +520,19 @@ def test_header_that_names_another_file_for_its_voxels_is_refused(tmp_path: Path
 
 
 def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
-    for name in ("5/5_t2_slice2.png", "5/5_t2_slice1.png", "7/7.png"):
+    for name in ("5/5_t2_slice2.png", "5/5_t2_slice1.PNG", "7/7.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / name)
-    volume(tmp_path / "11_t1.mha", "LPS")
-    volume(tmp_path / "12/t2.nii.gz", "LPS")
+    volume(tmp_path / "11_t1.MHA", "LPS")
+    volume(tmp_path / "12/t2.NII.GZ", "LPS")
     (tmp_path / "7/empty.png").touch()
     (tmp_path / "7/notes.txt").write_text("none")
     (tmp_path / "8").symlink_to(tmp_path / "7")
     records = lumbar.load_slices(tmp_path)
     assert dict(zip(records["record_id"], records["patient"], strict=True)) == {
-        "11_t1.mha": "11",
-        "12/t2.nii.gz": "12",
-        "5/5_t2_slice1.png": "5",
+        "11_t1.MHA": "11",
+        "12/t2.NII.GZ": "12",
+        "5/5_t2_slice1.PNG": "5",
         "5/5_t2_slice2.png": "5",
         "7/7.png": "7",
     }

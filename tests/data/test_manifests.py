@@ -1,15 +1,18 @@
 """Manifests: the schema, what each says, and that code, books and facts agree with them."""
 
 import re
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from medutils.data.chest_xray import load_kermany
 from medutils.data.lumbar import load_slices
-from medutils.data.manifest import Manifest, load_manifest, manifest_names
+from medutils.data.manifest import load_manifest, manifest_names
 from medutils.data.registry import DATASETS, dataset
 from medutils.data.verify import total_of
 from medutils.errors import InputError
@@ -30,17 +33,10 @@ def test_every_citation_is_in_the_bibliography(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_source_without_an_archive_says_what_to_do(name: str) -> None:
+def test_sources_that_need_no_account_come_first(name: str) -> None:
     manifest = load_manifest(name)
-    assert all(source.steps for source in manifest.sources)
     keyless_first = [source.account for source in manifest.sources]
     assert keyless_first == sorted(keyless_first)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_patient_pattern_has_the_patient_as_its_one_group(name: str) -> None:
-    if pattern := load_manifest(name).patient_pattern:
-        assert re.compile(pattern).groupindex == {"patient": 1}
 
 
 @pytest.mark.parametrize(
@@ -106,41 +102,131 @@ def test_the_tb_films_of_write_up_004_are_those_of_its_two_sources() -> None:
 
 
 def test_a_recipe_names_datasets_that_have_a_manifest() -> None:
+    manifest = load_manifest("lung_six_class")
+    assert manifest.made_of() <= set(NAMES)
+    assert set(manifest.recipe) == set(manifest.classes)
+
+
+@pytest.mark.parametrize(
+    ("films", "version"), [("measured", "measured for this book"), ("write_up", "write-up 004, all films")]
+)
+def test_a_recipe_makes_up_the_counts_of_each_class(films: str, version: str) -> None:
+    manifest = load_manifest("lung_six_class")
+    made = {f"{label}/*": sum(getattr(row, films) or 0 for row in rows) for label, rows in manifest.recipe.items()}
+    counts = manifest.versions()[version]
+    assert made == {key: number for key, number in counts.items() if key != "index.csv"}
+
+
+@pytest.mark.real
+def test_a_recipe_names_the_sources_of_the_real_index(real_data: Path) -> None:
+    index = pd.read_csv(real_data / "lung_six_class" / "index.csv", dtype=str)
+    counted = index.groupby(["label", "source"]).size().to_dict()
     recipe = load_manifest("lung_six_class").recipe
-    assert set(chain.from_iterable(recipe.values())) <= set(NAMES)
-    assert list(recipe) and set(recipe) == set(load_manifest("lung_six_class").classes)
+    assert counted == {
+        (label, row.source): row.measured for label, rows in recipe.items() for row in rows if row.source
+    }
+
+
+SPINE = (MANIFESTS / "spine.yaml").read_text(encoding="utf-8")
+ARCHIVE = {"name": "a.zip", "url": "https://example.org/a.zip"}
+
+
+def refused(folder: Path, text: str, name: str = "spine") -> str:
+    """Write a manifest; the sentence it is refused with, without the path it begins with."""
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError) as error:
+        patch.setattr("medutils.data.manifest.MANIFESTS", folder)
+        load_manifest(name)
+    start, sentence = f"{folder / name}.yaml: ", str(error.value)
+    assert sentence.startswith(start) and "\n" not in sentence
+    return sentence.removeprefix(start)
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "key", "fault"),
     [
-        ({"colour": "red"}, "colour"),
-        ({"counts": {"Bnormal": 3}}, "Bnormal"),
-        ({"counts": {"Normal": 3, "other": {"Normal": 2}}}, "mixes"),
-        ({"recipe": {"Bnormal": ["spine"]}}, "Bnormal"),
-        ({"sources": []}, "sources"),
-        ({"title": ""}, "title"),
+        ({"colour": "red"}, "colour", "not permitted"),
+        ({"title": ""}, "title", "at least 1 character"),
+        ({"citation": []}, "citation", "at least 1 item"),
+        ({"classes": ["Normal", "Abnormal", "Normal"]}, "classes", "'Normal' more than once"),
+        ({"positive": "Ill"}, "positive", "'Ill'; expected one of the classes Normal, Abnormal"),
+        ({"counts": {}}, "counts", "at least 1 item"),
+        ({"counts": {"first": {}}}, "counts", "at least 1 item"),
+        ({"counts": {"Bnormal": 3}}, "counts", "'Bnormal'"),
+        ({"counts": {"Normal": 3, "other": {"Normal": 2}}}, "counts", "mixes"),
+        ({"counts": {"Normal": -3}}, "counts.Normal", "greater than or equal to 0; found -3"),
+        ({"counts": {"Normal": True}}, "counts.Normal", "valid integer; found True"),
+        ({"counts": {"Normal": "100"}}, "counts.Normal", "valid integer; found '100'"),
+        ({"counts": {"first": {"Normal": 1.5}}}, "counts.first", "valid integer; found 1.5"),
+        ({"patient_pattern": "(?P<patient>"}, "patient_pattern", "no regular expression"),
+        ({"patient_pattern": "a+"}, "patient_pattern", "groups none; expected patient alone"),
+        ({"folder": "../spine"}, "folder", "found '../spine'"),
+        ({"folder": "/spine"}, "folder", "found '/spine'"),
+        ({"folder": ".."}, "folder", "found '..'"),
+        ({"licence": {"name": "a", "url": "https://", "allows": "b"}}, "licence.url", "found 'https://'"),
+        ({"recipe": {"Bnormal": [{"datasets": ["spine"]}]}}, "recipe", "Bnormal"),
+        ({"recipe": {"Normal": []}}, "recipe.Normal", "at least 1 item"),
+        ({"recipe": {"Normal": [{"measured": 3}]}}, "recipe.Normal.0", "expected one of them"),
+        ({"recipe": {"Normal": [{"datasets": ["spine"], "measured": 3}]}}, "recipe.Normal.0", "source and measured"),
+        ({"sources": []}, "sources", "at least 1 item"),
+        ({"name": "spines"}, "name", "found 'spines'; expected 'spine'"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_refused(change: dict[str, object], fault: str) -> None:
-    content = yaml.safe_load((MANIFESTS / "spine.yaml").read_text(encoding="utf-8"))
-    with pytest.raises(ValueError, match=fault):
-        Manifest.model_validate(content | change)
+def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, Any], key: str, fault: str) -> None:
+    sentence = refused(tmp_path, yaml.safe_dump(yaml.safe_load(SPINE) | change))
+    assert sentence.startswith(key) and fault in sentence
 
 
 @pytest.mark.parametrize(
-    "archive",
+    ("change", "key"),
     [
-        {"name": "a.zip", "url": "http://example.org/a.zip"},
-        {"name": "../a.zip", "url": "https://example.org/a.zip"},
-        {"name": "a.zip", "url": "https://example.org/a.zip", "sha256": "abc"},
+        ({"address": "1524a"}, "sources.0: address"),
+        ({"kind": "url", "address": "https://"}, "sources.0: address"),
+        ({"kind": "url", "address": "1524"}, "sources.0: address"),
+        ({"account": True, "steps": []}, "sources.0.steps"),
+        ({"archive": ARCHIVE | {"url": "http://example.org/a.zip"}}, "sources.0.archive.url"),
+        ({"archive": ARCHIVE | {"url": "https://"}}, "sources.0.archive.url"),
+        ({"archive": ARCHIVE | {"name": "../a.zip"}}, "sources.0.archive.name"),
+        ({"archive": ARCHIVE | {"sha256": "abc"}}, "sources.0.archive.sha256"),
     ],
 )
-def test_an_archive_without_https_a_plain_name_or_a_whole_hash_is_refused(archive: dict[str, str]) -> None:
-    content = yaml.safe_load((MANIFESTS / "spine.yaml").read_text(encoding="utf-8"))
-    content["sources"][0]["archive"] = archive
-    with pytest.raises(ValueError, match=r"sources\.0\.archive"):
-        Manifest.model_validate(content)
+def test_a_source_that_leads_nowhere_is_refused(tmp_path: Path, change: dict[str, Any], key: str) -> None:
+    content = yaml.safe_load(SPINE)
+    content["sources"][0] |= change
+    assert refused(tmp_path, yaml.safe_dump(content)).startswith(key)
+
+
+@pytest.mark.parametrize("line", ["title: again", "counts:\n  Normal: 1\n  Normal: 2"])
+def test_a_key_that_comes_twice_is_refused(tmp_path: Path, line: str) -> None:
+    sentence = refused(tmp_path, f"{SPINE.partition('counts:')[0]}{line}\n")
+    assert re.match("(title|Normal): found more than once", sentence)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.binary(max_size=60)
+    | st.text(alphabet=":-[]{}?!&*#|>'\"%@`,~= \n01ax.", max_size=60).map(str.encode)
+    | st.tuples(st.integers(0, len(SPINE)), st.text(alphabet=":-[]{}?!&*\n1a", max_size=4)).map(
+        lambda cut: (SPINE[: cut[0]] + cut[1] + SPINE[cut[0] :]).encode()
+    )
+)
+@example(b"")
+@example(b"[" * 5000)
+@example(b"name: 2001-99-99")
+@example(b"name: !!bool x")
+@example(b"name: !!int ''")
+@example(b"name: !!timestamp x")
+@example(b"? [a]\n: 1")
+def test_garbage_is_a_manifest_or_one_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp() / "garbage"
+    folder.mkdir(exist_ok=True)
+    (folder / "spine.yaml").write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medutils.data.manifest.MANIFESTS", folder)
+        try:
+            load_manifest("spine")
+        except InputError as error:
+            assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("name", DATASETS)

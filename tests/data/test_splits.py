@@ -1,5 +1,6 @@
 """Splits: by patient, stratified, the same everywhere, refused for other records, checked for overlap."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,7 @@ def test_a_patient_both_kept_and_not_is_refused(records: pd.DataFrame) -> None:
         ({"train": 1.2, "test": -0.2}, "positive"),
         ({"train": 0.8, "holdout": 0.2}, "holdout"),
         ({}, "sum to 1"),
+        ({"train": 0.8, "test": float("nan")}, "positive"),
     ],
 )
 def test_fractions_that_make_no_whole_are_refused(
@@ -136,10 +138,41 @@ def test_a_split_saved_for_other_records_is_refused(
         load_split(records, tmp_path / "split.json")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"split": 3, "records_sha256": 4}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"split": 3, "records_sha256": 4}',
+        '{"split": {}, "records_sha256": null}',
+        '{"split": {}, "records_sha256": 4.5}',
+        "[" * 100_000,
+    ],
+)
 def test_a_file_that_is_no_split_is_refused(records: pd.DataFrame, tmp_path: Path, content: str) -> None:
     (tmp_path / "split.json").write_text(content)
     with pytest.raises(InputError, match=r"split\.json"):
+        load_split(records, tmp_path / "split.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"r1": "test"}, "patient p is in 'train' and 'test'"),
+        ({"r0": "", "r1": "train"}, "patient p is in '' and 'train'"),
+        ({"r2": None}, "found no known split of r2"),
+        ({"r2": ["test"]}, "found no known split of r2"),
+        ({"r2": "holdout"}, "found no known split of r2"),
+    ],
+)
+def test_a_saved_split_that_was_changed_is_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    records = make_records({"p": ["x", "x"], "q": ["x"]}).assign(split=["train", "train", "test"])
+    save_split(records, tmp_path / "split.json")
+    saved = json.loads((tmp_path / "split.json").read_text())
+    saved["split"] |= change
+    (tmp_path / "split.json").write_text(json.dumps(saved))
+    with pytest.raises(InputError, match=rf"split\.json: {words}"):
         load_split(records, tmp_path / "split.json")
 
 
@@ -154,6 +187,19 @@ def test_overlap_is_found_by_identity_and_by_content(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="share 1 patients and 0 identical files"):
         check_no_overlap(by_patient, tmp_path)
     check_no_overlap(records.assign(split=["train", "train", "train", "test"]), tmp_path)
+
+
+def test_a_picture_named_in_two_splits_is_refused_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "a.PNG").write_bytes(b"one")
+    records = make_records({"p": ["x"], "q": ["x"]}).assign(path="a.PNG", split=["train", "test"])
+    with pytest.raises(InputError, match=r"a\.PNG is in train and test"):
+        check_no_overlap(records, tmp_path)
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    records = make_records({"p": ["x"], "q": ["x"]}).assign(path=["a.png", "b.png"], split=["train", "test"])
+    with pytest.raises(InputError, match=r"a\.png: no such file"):
+        check_no_overlap(records, tmp_path)
 
 
 def test_rows_of_one_table_are_not_taken_for_identical_files(tmp_path: Path) -> None:

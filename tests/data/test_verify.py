@@ -3,15 +3,20 @@
 import io
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from rich.console import Console
 
 from medutils.data import verify as verify_module
 from medutils.data.manifest import PHANTOM_MARK, Located, Manifest, load_manifest
+from medutils.data.phantoms.lumbar import make_rsna
+from medutils.data.rsna_match import _gaps
 from medutils.data.verify import Fault, Verification, list_files, report, verify
 
 GREY = np.linspace(0, 255, 64).reshape(8, 8).astype(np.uint8)
@@ -85,12 +90,15 @@ def test_unexpected_and_missing_files_are_named_and_optional_ones_are_not(films:
 
 
 def test_what_the_loader_skips_or_refuses_is_a_fault(films: Path) -> None:
-    index = "\ufefffile;label;source;patient\na/1.png;a;x;p1\na/2.png;a;x;p2\nb/9.png;b;x;p3\n"
+    write_picture(films / "b/2.png")
+    rows = ("a/1.png;a;x;p1", "a/2.png;a;x;p2", "b/1.png;b;x;p3", "b/9.png;b;x;p3")
+    index = "\n".join(["\ufefffile;label;source;patient", *rows])
     (films / "index.csv").write_text(index, encoding="utf-8")
-    composed = {"name": "lung_six_class", "optional": ["index.csv"]}
+    counts = {"only": {"a/*.png": 2, "b/*.png": 2}}
+    composed = {"name": "lung_six_class", "optional": ["index.csv"], "counts": counts}
     assert {(fault.kind, fault.where) for fault in check(films, **composed).faults} == {
         ("skipped", "b/9.png"),
-        ("skipped", "b/1.png"),
+        ("skipped", "b/2.png"),
     }
     (films / "index.csv").write_text(index.replace("label", "class"), encoding="utf-8")
     (fault,) = check(films, **composed).faults
@@ -173,6 +181,115 @@ def test_a_fault_is_a_line_that_any_terminal_can_show(films: Path) -> None:
     (films / "a" / os.fsdecode(b"\xff\x1b[2J.png")).write_bytes(b"")
     (line,) = [str(fault) for fault in check(films).faults if fault.kind == "corrupt"]
     assert line.startswith(r"corrupt: a/\udcff\x1b[2J.png: found an empty file")
+
+
+@pytest.fixture(scope="module")
+def rsna_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    make_rsna(folder, studies=2, size=16)
+    return folder
+
+
+@pytest.fixture
+def rsna(rsna_made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(rsna_made, tmp_path / "rsna"))
+
+
+def rsna_faults(folder: Path) -> list[Fault]:
+    return list(verify(load_manifest("rsna_lumbar"), Located("rsna_lumbar", "phantom", folder)).faults)
+
+
+def sagittal_t2(folder: Path) -> Path:
+    rows = (folder / "train_series_descriptions.csv").read_text().splitlines()
+    study, series, _ = next(row for row in rows if row.endswith("T2/STIR")).split(",")
+    return folder / "train_images" / study / series
+
+
+def without_instance(folder: Path, number: int) -> None:
+    from medutils.data.dicom import read_header
+
+    next(path for path in folder.iterdir() if read_header(path).InstanceNumber == number).unlink()
+
+
+def named_also(table: Path, study: str, series: str = "") -> None:
+    """Repeat the table's last row for another study or series."""
+    cells = table.read_text().splitlines()[-1].split(",")
+    with table.open("a") as file:
+        file.write(",".join([study, series or cells[1], *cells[2:]]) + "\n")
+
+
+MISMATCHES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
+    "series missing": (shutil.rmtree, "missing", "{study}/{series}", "a table names it"),
+    "series empty": (lambda at: [file.unlink() for file in at.iterdir()], "missing", "{study}/{series}", "no file"),
+    "study missing": (lambda at: shutil.rmtree(at.parent), "missing", "{study}", "a table names it"),
+    "series of a coordinate missing": (
+        lambda at: named_also(at.parents[2] / "train_label_coordinates.csv", at.parent.name, "9"),
+        *("missing", "{study}/9", "a table names it"),
+    ),
+    "study of a grade missing": (
+        lambda at: named_also(at.parents[2] / "train.csv", "9"),
+        *("missing", "9", "a table names it"),
+    ),
+    "series not named": (lambda at: shutil.copytree(at, at.parent / "9"), "unexpected", "{study}/9", "no table names"),
+    "study not named": (lambda at: shutil.copytree(at, at.parents[1] / "9/9"), "unexpected", "9", "no table names it"),
+    "inner slice missing": (lambda at: without_instance(at, 4), "missing", "{study}/{series}", "between 3 and 5"),
+    "graded slice missing": (lambda at: without_instance(at, 7), "missing", "{study}/{series}", "slice 7; the coor"),
+}
+
+
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_a_tree_that_does_not_fit_its_tables_is_a_fault(rsna: Path, name: str) -> None:
+    assert rsna_faults(rsna) == []
+    change, kind, where, what = MISMATCHES[name]
+    at = sagittal_t2(rsna)
+    change(at)
+    where = f"train_images/{where.format(study=at.parent.name, series=at.name)}"
+    faults = rsna_faults(rsna)
+    assert {(fault.kind, fault.where) for fault in faults} == {(kind, where)}
+    assert any(what in fault.what for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("instances", "places", "found"),
+    [
+        ([1, 2, 3, 5, 6], [0, 4, 8, 16, 20], ["found no slice between 3 and 5, which lie 8 mm apart"]),
+        ([6, 5, 3, 2, 1], [20, 16, 8, 4, 0], ["found no slice between 3 and 5, which lie 8 mm apart"]),
+        ([1, 2, 3, 7, 8], [0, 4, 8, 12, 16], []),  # numbers alone were left out
+        ([1, 2, 3, 4, 5], [0, 4, 8, 30, 34], []),  # two blocks
+        ([1], [0], []),
+    ],
+)
+def test_a_gap_is_one_in_numbers_and_places(instances: list[int], places: list[float], found: list[str]) -> None:
+    assert list(_gaps(pd.DataFrame({"instance": instances, "position_mm": places}))) == found
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        ("train_series_descriptions.csv", "Sagittal T1", "Coronal T1"),
+        ("train_label_coordinates.csv", "L1/L2", "L6/S1"),
+    ],
+)
+def test_the_tables_beside_the_grades_are_read(rsna: Path, table: str, old: str, new: str) -> None:
+    (rsna / table).write_text((rsna / table).read_text().replace(old, new))
+    (fault,) = rsna_faults(rsna)
+    assert fault.kind == "refused" and fault.what.startswith(f"{table}: found ")
+
+
+def test_a_slice_that_cannot_be_placed_is_one_fault(rsna: Path) -> None:
+    (file, *_) = sorted(sagittal_t2(rsna).iterdir())
+    file.write_bytes(b"no film")
+    kinds = [(fault.kind, fault.where) for fault in rsna_faults(rsna) if fault.where.endswith(".dcm")]
+    assert kinds == [("corrupt", file.relative_to(rsna).as_posix())]
+
+
+def test_tables_without_a_tree_are_a_note_and_no_fault(rsna: Path) -> None:
+    shutil.rmtree(rsna / "train_images")
+    found = verify(load_manifest("rsna_lumbar"), Located("rsna_lumbar", "phantom", rsna))
+    assert (found.faults, list(found.notes)) == ((), ["train_images"])
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(report(found))
+    assert "no images are there" in console.export_text()
 
 
 @pytest.mark.real
