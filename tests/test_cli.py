@@ -23,7 +23,10 @@ def medutils(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["-p", "epochs=0"], ["epochs", "0", "a whole number from 1 to 10000"]),
         (["-p", "epochs"], ["-p", "NAME=VALUE"]),
         (["--profile", "quick"], ["profile", "quick", "smoke, demo, full"]),
-        (["--data", "nowhere.csv"], ["nowhere.csv", "does not exist"]),
+        (["--data", "nowhere.csv"], ["nowhere.csv", "does not exist", "openml"]),
+        (["--data", ""], ["data: found ''", "text that is not empty"]),
+        (["-p", "data=phantom", "--data", "auto"], ["data: found both 'phantom' and 'auto'"]),
+        (["-p", "profile=quick"], ["profile", "quick", "smoke, demo, full"]),
     ],
 )
 def test_a_mistake_ends_within_five_seconds_and_writes_nothing(arguments: list[str], words: list[str], tmp_path: Path):
