@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,16 @@ def show(figure: go.Figure, alt: str, height: int = 380) -> None:
     figure.show(renderer=os.environ.get("MEDUTILS_RENDERER") or None)
 
 
+def table(frame: pd.DataFrame, caption: str) -> None:
+    """Show a table under a caption, which must say what its numbers were made from."""
+    from IPython.display import display
+
+    with pd.option_context("display.max_colwidth", None):
+        html = frame.to_html(border=0, na_rep="–")
+    html = html.replace(">", f">\n  <caption>{escape(caption)}</caption>", 1)
+    display({"text/html": html, "text/plain": f"{caption}\n{frame.to_string(na_rep='–')}"}, raw=True)
+
+
 def say(text: str) -> None:
     """Show a sentence that takes its numbers from the run."""
     from IPython.display import Markdown, display
@@ -83,8 +94,9 @@ def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:
     figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), horizontal_spacing=0.15)
     for place, table in enumerate(panels.values(), start=1):
         for colour, name in zip(COLOURS, table.columns.drop(x), strict=False):
+            dash = "dot" if name.startswith("reported") else "solid"
             line = go.Scatter(
-                x=table[x], y=table[name], name=name.replace("_", " "), line={"color": colour, "width": 2}
+                x=table[x], y=table[name], name=name.replace("_", " "), line={"color": colour, "width": 2, "dash": dash}
             )
             figure.add_trace(line, row=1, col=place)
         figure.update_xaxes(title=x, row=1, col=place)
@@ -111,11 +123,11 @@ def intervals(
 
 
 def spread(
-    values: Mapping[str, np.ndarray], axis: str, title: str, marks: Mapping[str, float] | None = None
+    values: Mapping[str, np.ndarray], axis: str, title: str, counted: str, marks: Mapping[str, float] | None = None
 ) -> go.Figure:
-    """Histograms on top of each other, with named vertical lines."""
+    """Histograms on top of each other, with named vertical lines; `counted` says what there is one value of."""
     figure = go.Figure().update_layout(barmode="overlay", title=title, margin_b=LEGEND_ROOM)
-    figure.update_layout(xaxis_title=axis, yaxis_title="seeds")
+    figure.update_layout(xaxis_title=axis, yaxis_title=counted)
     for colour, (name, part) in zip(COLOURS, values.items(), strict=False):
         figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
     return _marked(figure, marks or {})

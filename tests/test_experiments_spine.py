@@ -82,7 +82,7 @@ def test_importance_tells_the_columns_that_matter_from_noise(task: spine.Task):
 @pytest.mark.real
 def test_the_real_split_and_its_baselines_are_those_recomputed_from_the_published_data():
     task = spine.Task(open_spine()[0], "Normal", "Abnormal")
-    train, held = spine.writeup_split(len(task.y))
+    train, held = spine.writeup_split(task)
     assert (task.y[held].sum(), (1 - task.y[held]).sum()) == (42, 20)
     assert task.y[held][:10].tolist() == [0, 1, 1, 0, 0, 1, 1, 1, 0, 1]
     line, most = (
