@@ -25,6 +25,7 @@ Rows = NDArray[np.int64]
 
 SHARE, RANDOM_STATE = 0.20, 13  # the write-up's validation share and the seed of its split
 ASKED = ("accuracy", "f1", "recall", "precision")  # the metrics its training is told to keep
+FOLDS = 5  # of the outer and of the inner cut of a nested cross-validation
 LOG_COLUMNS = ["epoch", "train_loss", "validation_loss", "train_f1", "validation_f1"]
 BRANCHES = ("accuracy", "f1", "recall")  # the metrics its epoch function takes
 
@@ -72,15 +73,16 @@ def writeup_split(task: Task, seed: int = RANDOM_STATE, stratified: bool = False
         by_class = StratifiedGroupKFold(round(1 / SHARE), shuffle=True, random_state=seed)
         parts = next((by_class if stratified else by_chance).split(rows, task.y, patient))
         train, validation = map(np.random.default_rng(seed).permutation, parts)
-    _check_both_classes(task, train)
+    _check_trainable(task, train)
     return train, validation
 
 
-def _check_both_classes(task: Task, train: Rows) -> None:
-    if len(np.unique(task.y[train])) < 2:
+def _check_trainable(task: Task, train: Rows) -> None:
+    patients, classes = (task.records.iloc[train][column].nunique() for column in ("patient", "label"))
+    if classes < 2 or patients < FOLDS:
         raise InputError(
-            f"{task.records['path'].iloc[0]}: found a training part of {len(train)} rows of one class; expected more "
-            f"patients who are '{task.negative}' and '{task.positive}'"
+            f"{task.records['path'].iloc[0]}: found a training part of {patients} patients and {classes} classes; "
+            f"expected at least {FOLDS} patients and both classes, so more patients, or rows spread more evenly"
         )
 
 
@@ -291,9 +293,10 @@ def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
     groups = task.records["patient"].to_numpy()
     folds = Folds([], [], [], [])
     for repeat in range(repeats):
-        outer = StratifiedGroupKFold(5, shuffle=True, random_state=seed + repeat)
+        outer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
         for rest, test in outer.split(task.x, task.y, groups):
-            inner = StratifiedGroupKFold(5, shuffle=True, random_state=seed + repeat)
+            _check_trainable(task, rest)
+            inner = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
             train, validation = next(inner.split(task.x[rest], task.y[rest], groups[rest]))
             folds.repeat.append(repeat)
             folds.train.append(np.random.default_rng(seed).permutation(rest[train]))
@@ -302,7 +305,7 @@ def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
     smallest = min(map(len, folds.train))
     folds.train = [rows[:smallest] for rows in folds.train]
     for train in folds.train:
-        _check_both_classes(task, train)
+        _check_trainable(task, train)
     return folds
 
 

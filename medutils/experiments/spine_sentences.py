@@ -8,12 +8,13 @@ from medutils.experiments.spine import Task
 
 
 def difference(gap: Estimate) -> str:
-    """What a paired difference, with its interval, allows to say."""
+    """What a paired difference of the network less another model, with its interval, allows to say."""
     if gap.low <= 0 <= gap.high:
-        return "The interval holds 0: these rows cannot tell the two apart."
+        return "The interval of F1 holds 0: these rows cannot tell the two apart."
     if not gap.low <= gap.high:
-        return "The interval is not defined on these rows."
-    return f"The interval does not hold 0: on these rows the first is the {'higher' if gap.low > 0 else 'lower'}."
+        return "The interval of F1 is not defined on these rows."
+    order = "higher" if gap.low > 0 else "lower"
+    return f"The interval of F1 does not hold 0: on these rows the network's is the {order}."
 
 
 def split_by(task: Task, shared: int) -> str:
@@ -43,7 +44,7 @@ def training_mode(f1_gap: float, shown: float, alike: float) -> str:
         f"In the second half of the training, the F1 of the training rows is {abs(f1_gap):.1f} points "
         f"{'higher' if f1_gap > 0 else 'lower'} in evaluation mode than the write-up's way shows. Between validation "
         f"and training loss the write-up's figure shows a distance of {shown:.3f}. With both in evaluation mode it is "
-        f"{alike:.3f}, so the overfitting looks {'smaller' if shown < alike else 'no smaller'} than it is."
+        f"{alike:.3f}, so it looks {'smaller' if shown < alike else 'no smaller'} than it is."
     )
 
 
@@ -61,9 +62,7 @@ def added_columns(ablation: dict[str, dict[str, Estimate]]) -> str:
         {name: found[model] for name, found in ablation.items()} for model in ("logistic regression", "network")
     )
     alone = line["last six"]
-    told = (
-        "its interval holds the 0.5 of a coin" if alone.low <= 0.5 <= alone.high else "which is not the 0.5 of a coin"
-    )
+    told = f"its interval {'lies' if alone.low > 0.5 else 'does not lie'} above the 0.5 of a coin"
     lost = network["first six"].value - network["all columns"].value
     return (
         f"By the last six columns alone, logistic regression has an AUROC of {alone}: {told}. The first six alone give "
