@@ -12,6 +12,11 @@ from medutils.files import BOOK, MANIFESTS, ROOT, scratch, sha256, write_text
 
 OUTPUTS = ("notebook.ipynb", "results.json", "predictions.csv")
 KEY = "key.txt"
+# No open port, and no word from the kernel of what the command says itself: that it was interrupted, say.
+KERNEL = {
+    "KernelManager": {"transport": "ipc"},
+    "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+}
 
 
 def run_chapter(
@@ -50,7 +55,7 @@ def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress:
             folder / "notebook.ipynb",
             parameters={**parameters.model_dump(), "out": str(folder)},
             kernel_name="python3",
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port, and no warning of one
+            config=Config(KERNEL),
             progress_bar={"desc": chapter.name, "unit": "cell", "leave": False} if progress else False,
         )
     except PapermillExecutionError as error:

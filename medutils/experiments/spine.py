@@ -1,7 +1,7 @@
 """Write-up 000: its split, its way of taking metrics, and what each of its shortcuts is worth."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -149,12 +149,14 @@ def scores_as_written(y: NDArray[np.float64], logits: NDArray[np.float64], batch
     return {name: value / len(parts) for name, value in total.items()}
 
 
-def beside_log(history: pd.DataFrame, log: Any, columns: Mapping[str, str]) -> pd.DataFrame:
-    """`history`, a row an epoch, with columns of the write-up's printed log beside it, as far as their epochs overlap.
+def beside_log(history: pd.DataFrame, log: Any, what: str) -> pd.DataFrame:
+    """`history`, a row an epoch, with the write-up's printed log beside it, as far as their epochs overlap.
 
-    `log` holds rows of `LOG_COLUMNS`; `columns` says which of them are wanted, and the names they get.
+    `log` holds rows of `LOG_COLUMNS`; `what` is `loss` or `f1`. The log's columns are `reported_train` and
+    `reported_validation`.
     """
-    printed = pd.DataFrame(log, columns=LOG_COLUMNS)[["epoch", *columns]].rename(columns=columns)
+    wanted = {f"{part}_{what}": f"reported_{part}" for part in ("train", "validation")}
+    printed = pd.DataFrame(log, columns=LOG_COLUMNS)[["epoch", *wanted]].rename(columns=wanted)
     return history.merge(printed, how="left", on="epoch").dropna(axis="columns", how="all")
 
 
