@@ -3,6 +3,7 @@
 Predictions are pooled first and a metric is computed once. The positive class is always named.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,6 +97,13 @@ def confusion(predictions: pd.DataFrame, positive: str, threshold: float = 0.5) 
     order = [negative, positive]
     counts = pd.crosstab(predictions["y_true"].to_numpy(), said).reindex(index=order, columns=order, fill_value=0)
     return counts.rename_axis(index="true", columns="decided")
+
+
+def counts(y: NDArray[np.int64], said: NDArray[np.int64], classes: Sequence[str]) -> pd.DataFrame:
+    """Counts of decisions by true class, from class numbers."""
+    table = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(table, (y, said), 1)
+    return pd.DataFrame(table, pd.Index(classes, name="true"), pd.Index(classes, name="decided"))
 
 
 def calibration(predictions: pd.DataFrame, positive: str, bins: int = 8) -> pd.DataFrame:

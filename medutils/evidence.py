@@ -23,7 +23,7 @@ from medutils.evaluate import Estimate, compare, evaluate
 from medutils.files import BOOK, sha256, write_json, write_text, written_whole
 from medutils.tables import check_predictions
 
-LIBRARIES = ("torch", "torchvision", "fastai", "scikit-learn", "numpy", "pandas")
+LIBRARIES = ("torch", "torchvision", "timm", "fastai", "scikit-learn", "numpy", "pandas")
 
 
 class Claim(BaseModel):
@@ -74,6 +74,15 @@ def reported_value(chapter: str, claim: str) -> float:
     if not isinstance(found.value, float):
         raise TypeError(f"{claim} is not a single number")
     return found.value / 100 if found.unit == "%" else found.value
+
+
+def reported_values(chapter: str) -> dict[str, Any]:
+    """All the numbers of a chapter's claims by id, those in percent as shares."""
+    claims = load_reported(chapter).claims
+    return {
+        claim.id: claim.value / 100 if claim.unit == "%" and isinstance(claim.value, float) else claim.value
+        for claim in claims
+    }
 
 
 def reference_path(chapter: str) -> Path:
@@ -222,7 +231,7 @@ def _show(value: Any, claim: Claim, ours: bool = False) -> str:
     if value is None:
         return "undefined"
     number = value * 100 if ours and claim.unit == "%" else value
-    text = f"{number:.0f}" if claim.unit == "rows" else f"{number:.4g}"
+    text = f"{number:.0f}" if claim.unit in ("rows", "films") else f"{number:.4g}"
     return f"{text} {claim.unit}".strip()
 
 
