@@ -20,7 +20,7 @@ Profile = Literal["smoke", "demo", "full"]
 class Parameters(BaseModel):
     """What every chapter can be told. The defaults are the values of the `demo` profile."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -154,11 +154,10 @@ def expected(field: FieldInfo) -> str:
     """In words, what a parameter may be: its type and its range."""
     if get_origin(field.annotation) is Literal:
         return f"one of {', '.join(get_args(field.annotation))}"
-    limits = {
-        kind: getattr(part, kind) for part in field.metadata for kind in ("ge", "gt", "le", "lt") if hasattr(part, kind)
-    }
+    kinds = ("ge", "gt", "le", "lt", "min_length")
+    limits = {kind: getattr(part, kind) for part in field.metadata for kind in kinds if hasattr(part, kind)}
     if field.annotation is str:
-        return "text"
+        return "text that is not empty" if limits else "text"
     number = "a whole number" if field.annotation is int else "a number"
     low = f"from {limits['ge']}" if "ge" in limits else f"above {limits['gt']}"
     high = f"to {limits['le']}" if "le" in limits else f"to below {limits['lt']}"

@@ -23,30 +23,30 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 Given = Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter.")]
-ProfileName = Annotated[str, typer.Option(help="smoke (seconds), demo (minutes) or full (the write-up's own sizes).")]
-Data = Annotated[str, typer.Option(help="auto, phantom, or the path of your own data.")]
+ProfileName = Annotated[
+    str | None,
+    typer.Option(help="smoke (seconds), demo (minutes, the default) or full (the write-up's own sizes)."),
+]
+Data = Annotated[str | None, typer.Option(help="auto (the default), phantom, or the path of your own data.")]
 
 
 @app.command()
 def run(
     chapter: Annotated[str, typer.Argument(help="The chapter's name; `medutils chapters` lists them.")],
     p: Given = None,
-    profile: ProfileName = "demo",
-    data: Data = "",
+    profile: ProfileName = None,
+    data: Data = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv.")
+        str | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv and weights.pt.")
     ] = None,
 ) -> None:
     """Run a chapter on a data set, the phantom or your own data."""
-    from medutils.run import OUTPUTS, run_chapter
+    from medutils.run import run_chapter
 
-    given = _parse(p or [])
-    if data:
-        given["data"] = data
-    folder = (out or Path(given.pop("out", f"{chapter}_run"))).expanduser().resolve()
-    run_chapter(chapter, given, folder, profile, progress=sys.stderr.isatty())
-    for output in OUTPUTS:
-        print(folder / output)
+    given = _given(p, profile=profile, data=data, out=out)
+    folder = Path(given.pop("out", "") or f"{chapter}_run").expanduser().resolve()
+    for output in run_chapter(chapter, given, folder, progress=sys.stderr.isatty()):
+        print(output)
 
 
 @app.command()
@@ -70,22 +70,23 @@ def chapters() -> None:
 
 @app.command()
 def book(
-    profile: ProfileName = "demo",
-    data: Data = "auto",
+    profile: ProfileName = None,
+    data: Data = None,
     out: Annotated[Path | None, typer.Option(help="The folder to build in; the repository by default.")] = None,
 ) -> None:
     """Execute the chapters that changed and render the site."""
     from medutils.files import ROOT
     from medutils.site import build_book
 
-    build_book(profile, data, (out or ROOT).resolve(), say=lambda line: print(line, flush=True))
+    where = "auto" if data is None else data
+    build_book(profile or "demo", where, (out or ROOT).resolve(), say=lambda line: print(line, flush=True))
 
 
 @app.command()
 def reference(
     chapter: Annotated[str, typer.Argument(help="The chapter whose reference run is to be made anew.")],
     p: Given = None,
-    profile: ProfileName = "full",
+    profile: Annotated[str | None, typer.Option(help="smoke, demo or full (the default).")] = None,
 ) -> None:
     """Run a chapter on the real data that $MEDUTILS_DATA names, and keep its results as the book's reference run."""
     import json
@@ -94,8 +95,9 @@ def reference(
     from medutils.evidence import reference_path
     from medutils.run import run_chapter
 
+    given = {"profile": "full", **_given(p, profile=profile)}
     with tempfile.TemporaryDirectory() as folder:
-        run_chapter(chapter, _parse(p or []), Path(folder), profile, progress=sys.stderr.isatty())
+        run_chapter(chapter, given, Path(folder), progress=sys.stderr.isatty())
         results = Path(folder) / "results.json"
         if (kind := json.loads(results.read_text())["data"]["kind"]) != "real":
             raise InputError(
@@ -107,19 +109,23 @@ def reference(
     print(path)
 
 
-def _parse(pairs: list[str]) -> dict[str, str]:
-    given = {}
-    for pair in pairs:
+def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, str]:
+    """Parameters from `-p NAME=VALUE` and from options of their own; one that is given twice must be the same."""
+    given: dict[str, str] = {}
+    for pair in [*(pairs or []), *(f"{name}={value}" for name, value in options.items() if value is not None)]:
         name, sign, value = pair.partition("=")
+        name = name.strip()
         if not sign:
             raise InputError(f"-p: found '{pair}'; expected NAME=VALUE")
-        given[name.strip()] = value
+        if given.setdefault(name, value) != value:
+            raise InputError(f"{name}: found both '{given[name]}' and '{value}'; expected one of them")
     return given
 
 
 def main() -> None:
     """Run the command; print what the user got wrong as one sentence, and end with 1."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written is removed
+    for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):  # so that what was half-written is removed
+        signal.signal(signal.Signals[name], lambda number, _: sys.exit(128 + number))
     try:
         app()
     except (InputError, OSError) as error:

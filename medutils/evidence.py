@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from medutils import NOT_FOR_CLINICAL_USE, __version__
 from medutils.data.manifest import Located
 from medutils.errors import InputError
-from medutils.evaluate import Estimate
-from medutils.files import BOOK, sha256, write_json, write_text
+from medutils.evaluate import Estimate, compare, evaluate
+from medutils.files import BOOK, sha256, write_json, write_text, written_whole
 from medutils.tables import check_predictions
 
 LIBRARIES = ("torch", "torchvision", "fastai", "scikit-learn", "numpy", "pandas")
@@ -62,9 +63,14 @@ def load_reported(chapter: str) -> Reported:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
+def reported(chapter: str, claim: str) -> Claim:
+    """One claim of a write-up, by its id."""
+    return next(entry for entry in load_reported(chapter).claims if entry.id == claim)
+
+
 def reported_value(chapter: str, claim: str) -> float:
     """The number of one claim, as a share when it is given in percent."""
-    found = next(entry for entry in load_reported(chapter).claims if entry.id == claim)
+    found = reported(chapter, claim)
     if not isinstance(found.value, float):
         raise TypeError(f"{claim} is not a single number")
     return found.value / 100 if found.unit == "%" else found.value
@@ -91,11 +97,27 @@ class Results:
     metrics: dict[str, Estimate] = field(default_factory=dict)
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
     predictions: list[pd.DataFrame] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     def add(self, model: str, metrics: dict[str, Estimate]) -> None:
         """Keep the metrics of one model under `model.metric`."""
         self.metrics |= {f"{model}.{name}": estimate for name, estimate in metrics.items()}
+
+    def judge(self, model: str, table: pd.DataFrame, split: str) -> dict[str, Estimate]:
+        """Evaluate a predictions table by the run's own parameters; keep its metrics and its rows under `model`."""
+        p = self.parameters
+        found = evaluate(table, p["positive"], split, p["threshold"], p["resamples"], p["seed"])
+        self.add(model, found)
+        self.predict(table, model=model, rows=split)
+        return found
+
+    def compare(self, name: str, first: pd.DataFrame, second: pd.DataFrame, split: str) -> dict[str, Estimate]:
+        """Compare two predictions tables, paired by patient, by the run's own parameters; keep the differences."""
+        p = self.parameters
+        found = compare(first, second, p["positive"], split, p["threshold"], p["resamples"], p["seed"])
+        self.add(name, found)
+        return found
 
     def experiment(self, name: str, **numbers: Any) -> None:
         """Keep the numbers of one experiment."""
@@ -137,23 +159,25 @@ class Results:
         )
 
     def write(self, out: str) -> None:
-        """Write results.json and predictions.csv into the folder `out`; nothing when `out` is empty."""
+        """Write results.json, predictions.csv and `files` into the folder `out`; nothing when `out` is empty."""
         if not out:
             return
         table = pd.concat(self.predictions, ignore_index=True)
         write_text(Path(out) / "predictions.csv", table.to_csv(index=False, float_format="%.6g"))
+        for name, content in self.files.items():
+            with written_whole(Path(out) / name) as part:
+                part.write_bytes(content)
         write_json(Path(out) / "results.json", self.as_dict())
 
     def against_reported(self) -> pd.DataFrame:
-        """The three columns for every claim that has an answer: reported, reference run, this run."""
+        """The three columns for every claim: reported, reference run, this run; a dash where nothing answers it."""
         reference, mine = load_reference(self.chapter), self.as_dict()
         rows = [
             (claim.what, _show(claim.value, claim), _answer(reference, claim), _answer(mine, claim))
             for claim in load_reported(self.chapter).claims
-            if claim.result
         ]
         columns = ["", "Reported", "Reference run (real data)", f"This run ({self.on_what})"]
-        return pd.DataFrame(rows, columns=columns).set_index("")
+        return pd.DataFrame(rows, columns=columns).set_index("").rename_axis(None)
 
     def against_reference(self, names: Mapping[str, str]) -> pd.DataFrame:
         """Metrics of the reference run and of this run with their intervals; `names` gives each its words."""
@@ -174,10 +198,12 @@ def table_of(metrics: dict[str, dict[str, Estimate]], names: list[str]) -> pd.Da
 
 def _answer(results: dict[str, Any] | None, claim: Claim) -> str:
     """What a results.json has to say to a claim: a number, with its interval when it has one."""
+    if not claim.result:
+        return "–"
     if results is None:
         return "not run yet"
     found: Any = results
-    for key in (claim.result or "").split("/"):
+    for key in claim.result.split("/"):
         found = found.get(key) if isinstance(found, dict) else None
     if found is None:
         return "not run"
@@ -191,7 +217,8 @@ def _answer(results: dict[str, Any] | None, claim: Claim) -> str:
 
 def _show(value: Any, claim: Claim, ours: bool = False) -> str:
     if isinstance(value, list):
-        return json.dumps(value)
+        text = re.sub(r"\.0\b", "", json.dumps(value))
+        return text if len(text) <= 40 else f"{len(value)} × {len(value[0])} numbers"
     if value is None:
         return "undefined"
     number = value * 100 if ours and claim.unit == "%" else value

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,16 @@ def show(figure: go.Figure, alt: str, height: int = 380) -> None:
     figure.show(renderer=os.environ.get("MEDUTILS_RENDERER") or None)
 
 
+def table(frame: pd.DataFrame, caption: str) -> None:
+    """Show a table under a caption, which must say what its numbers were made from."""
+    from IPython.display import display
+
+    with pd.option_context("display.max_colwidth", None):
+        html = frame.to_html(border=0, na_rep="–")
+    html = html.replace(">", f">\n  <caption>{escape(caption)}</caption>", 1)
+    display({"text/html": html, "text/plain": f"{caption}\n{frame.to_string(na_rep='–')}"}, raw=True)
+
+
 def say(text: str) -> None:
     """Show a sentence that takes its numbers from the run."""
     from IPython.display import Markdown, display
@@ -79,14 +90,19 @@ def class_bars(labels: pd.Series, on_what: str) -> go.Figure:
 
 
 def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:
-    """Line charts side by side: each panel a table whose column `x` is the abscissa and whose others are lines."""
+    """Line charts side by side: each panel a table whose column `x` is the abscissa and whose others are lines.
+
+    A name that comes in several panels stands in the legend once.
+    """
     figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), horizontal_spacing=0.15)
+    named: set[str] = set()
     for place, table in enumerate(panels.values(), start=1):
         for colour, name in zip(COLOURS, table.columns.drop(x), strict=False):
-            line = go.Scatter(
-                x=table[x], y=table[name], name=name.replace("_", " "), line={"color": colour, "width": 2}
-            )
-            figure.add_trace(line, row=1, col=place)
+            dash = "dot" if name.startswith("reported") else "solid"
+            style = {"color": colour, "width": 2, "dash": dash}
+            line = go.Scatter(x=table[x], y=table[name], name=name.replace("_", " "), line=style, legendgroup=name)
+            figure.add_trace(line.update(showlegend=name not in named), row=1, col=place)
+            named.add(name)
         figure.update_xaxes(title=x, row=1, col=place)
     return figure.update_layout(title=title, margin_b=LEGEND_ROOM, hovermode="x")
 
@@ -95,7 +111,7 @@ def intervals(
     estimates: Mapping[str, Estimate], axis: str, title: str, marks: Mapping[str, float] | None = None
 ) -> go.Figure:
     """Estimates with their 95 % intervals, one below the other; `marks` are vertical lines with a name."""
-    names, values = list(estimates), list(estimates.values())
+    names, values = [name.replace(", ", ",<br>") for name in estimates], list(estimates.values())
     error = {
         "type": "data",
         "symmetric": False,
@@ -103,33 +119,33 @@ def intervals(
         "arrayminus": [e.value - e.low for e in values],
     }
     points = go.Scatter(
-        x=[e.value for e in values], y=names, error_x=error, mode="markers", marker={"size": 10, "color": BLUE}
+        x=[e.value for e in values],
+        y=names,
+        error_x=error,
+        mode="markers",
+        marker={"size": 10, "color": BLUE},
+        showlegend=False,
     )
-    figure = go.Figure(points).update_layout(title=title, xaxis_title=axis, showlegend=False)
+    figure = go.Figure(points).update_layout(title=title, xaxis_title=axis, margin_b=LEGEND_ROOM if marks else None)
     figure.update_yaxes(autorange="reversed", range=[len(names) - 0.5, -0.5])
     return _marked(figure, marks or {})
 
 
 def spread(
-    values: Mapping[str, np.ndarray], axis: str, title: str, marks: Mapping[str, float] | None = None
+    values: Mapping[str, np.ndarray], axis: str, title: str, counted: str, marks: Mapping[str, float] | None = None
 ) -> go.Figure:
-    """Histograms on top of each other, with named vertical lines."""
+    """Histograms on top of each other, with named vertical lines; `counted` says what there is one value of."""
     figure = go.Figure().update_layout(barmode="overlay", title=title, margin_b=LEGEND_ROOM)
-    figure.update_layout(xaxis_title=axis, yaxis_title="seeds")
+    figure.update_layout(xaxis_title=axis, yaxis_title=counted)
     for colour, (name, part) in zip(COLOURS, values.items(), strict=False):
         figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
     return _marked(figure, marks or {})
 
 
 def _marked(figure: go.Figure, marks: Mapping[str, float]) -> go.Figure:
-    """Draw one or two named vertical lines; of two, the lower has its name on its left, so that they do not overlap."""
-    ordered = sorted(marks.items(), key=lambda mark: mark[1])
-    for place, ((name, value), colour) in enumerate(zip(ordered, (RED, GREY), strict=False)):
-        anchor = "right" if place < len(ordered) - 1 else "left"
-        figure.add_vline(value, line={"color": colour, "dash": "dash"})
-        figure.add_annotation(
-            x=value, y=1, yref="paper", text=name, font_color=colour, showarrow=False, xanchor=anchor, yanchor="bottom"
-        )
+    """Draw named vertical lines; their names stand in the legend, where no width of the screen can cut them."""
+    for (name, value), colour in zip(marks.items(), (RED, GREY), strict=False):
+        figure.add_vline(value, line={"color": colour, "dash": "dash"}, name=name, showlegend=True)
     return figure
 
 

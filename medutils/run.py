@@ -12,6 +12,11 @@ from medutils.files import BOOK, MANIFESTS, ROOT, scratch, sha256, write_text
 
 OUTPUTS = ("notebook.ipynb", "results.json", "predictions.csv")
 KEY = "key.txt"
+# No open port, and no word from the kernel of what the command says itself: that it was interrupted, say.
+KERNEL = {
+    "KernelManager": {"transport": "ipc"},
+    "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+}
 
 
 def run_chapter(
@@ -21,10 +26,10 @@ def run_chapter(
     profile: str | None = None,
     progress: bool = True,
     renderer: str = "",
-) -> Parameters:
-    """Execute a chapter into the folder `out`: `notebook.ipynb`, `results.json` and `predictions.csv`.
+) -> list[Path]:
+    """Execute a chapter into the folder `out`: `OUTPUTS` and what else the chapter writes; return the files' paths.
 
-    All three appear when the run has ended well, and none when it has not. `renderer` is how figures are kept: as
+    All of them appear when the run has ended well, and none when it has not. `renderer` is how figures are kept: as
     plotly does by itself, `book` for the rendered site, which brings its own plotly, or `text`. Raises `InputError`
     for parameters or data that cannot be used.
     """
@@ -35,9 +40,7 @@ def run_chapter(
         raise InputError(f"out: {out} is a file; expected a folder")
     with scratch(out) as part:
         _papermill(chapter, parameters, part, progress, renderer)
-        for output in OUTPUTS:
-            (part / output).replace(out / output)
-    return parameters
+        return [file.replace(out / file.name) for file in sorted(part.iterdir())]
 
 
 def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress: bool, renderer: str) -> None:
@@ -52,12 +55,12 @@ def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress:
             folder / "notebook.ipynb",
             parameters={**parameters.model_dump(), "out": str(folder)},
             kernel_name="python3",
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port, and no warning of one
+            config=Config(KERNEL),
             progress_bar={"desc": chapter.name, "unit": "cell", "leave": False} if progress else False,
         )
     except PapermillExecutionError as error:
-        if error.ename == "InputError":
-            raise InputError(error.evalue) from None
+        if error.ename == "InputError":  # what the chapter could not write is named by where it was to be
+            raise InputError(error.evalue.replace(str(folder), str(folder.parent))) from None
         raise
 
 

@@ -100,5 +100,7 @@ def _jupyter_book(stage: Path, out: Path, log: Path) -> None:
         ).returncode
     if code:
         text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
-        warnings = [line for line in text.splitlines() if "WARNING" in line or "ERROR" in line]
-        raise InputError(f"Jupyter Book ended with {code}; {warnings[0] if warnings else 'see'} (all of it in {log})")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        warnings = [line for line in lines if "WARNING" in line or "ERROR" in line]
+        said = next(iter(warnings or lines[-1:]), "it said nothing")
+        raise InputError(f"Jupyter Book ended with {code}: {said} (all of it in {log})")

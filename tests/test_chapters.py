@@ -24,7 +24,7 @@ from medutils.errors import InputError
         ({"dropout": 1}, r"dropout: found 1; expected a number from 0 to below 1"),
         ({"learning_rate": "nan"}, r"learning_rate: found 'nan'; expected a number above 0 to 1"),
         ({"profile": "quick"}, r"profile: found 'quick'; expected one of smoke, demo, full"),
-        ({"class_column": ""}, r"class_column: found ''; expected text"),
+        ({"class_column": ""}, r"class_column: found ''; expected text that is not empty"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_what_was_found_and_what_is_allowed(given, sentence):
@@ -43,6 +43,7 @@ def test_what_is_given_wins_over_the_profile_and_the_profile_over_the_default():
     assert (parameters.epochs, parameters.repeats, parameters.batch_size) == (50, 1, 16)
     assert parameters.profile == "smoke"
     assert resolve("spine_mlp", {"profile": "full"}).repeats == 10
+    assert resolve("spine_mlp", {"positive": 1}).positive == "1"
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS.values(), ids=lambda chapter: chapter.name)

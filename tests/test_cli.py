@@ -1,5 +1,6 @@
 """The command line as a user meets it: one sentence, a non-zero exit, and nothing left behind."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -23,7 +24,10 @@ def medutils(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (["-p", "epochs=0"], ["epochs", "0", "a whole number from 1 to 10000"]),
         (["-p", "epochs"], ["-p", "NAME=VALUE"]),
         (["--profile", "quick"], ["profile", "quick", "smoke, demo, full"]),
-        (["--data", "nowhere.csv"], ["nowhere.csv", "does not exist"]),
+        (["--data", "nowhere.csv"], ["nowhere.csv", "does not exist", "openml"]),
+        (["--data", ""], ["data: found ''", "text that is not empty"]),
+        (["-p", "data=phantom", "--data", "auto"], ["data: found both 'phantom' and 'auto'"]),
+        (["-p", "profile=quick"], ["profile", "quick", "smoke, demo, full"]),
     ],
 )
 def test_a_mistake_ends_within_five_seconds_and_writes_nothing(arguments: list[str], words: list[str], tmp_path: Path):
@@ -50,6 +54,20 @@ def test_chapters_lists_type_default_range_and_meaning(
     printed = capsys.readouterr().out
     for words in ("learning_rate", "a number above 0 to 1", "0.0001", "Adam's first step size", "profile smoke:"):
         assert words in printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_from_outside_leaves_nothing(number: signal.Signals, tmp_path: Path):
+    script = "import os, medutils.run, medutils.cli as c, medutils.files as f\n" + (
+        "def run(*_, **__):\n"
+        "    with f.scratch(f.Path('results')):\n"
+        f"        os.kill(os.getpid(), {number:d})\n"
+        "medutils.run.run_chapter = run\n"
+        "c.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script, "run", "spine_mlp"], cwd=tmp_path, check=False)
+    assert done.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The numbers on the page: claims, the reference run, and results.json."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def test_every_claim_that_names_a_result_has_it_in_the_reference_run(name: str):
     assert reference["data"]["kind"] == "real"
     assert reference["profile"] == "full"
     for claim in load_reported(name).claims:
-        assert len(claim.words) > 5
+        assert claim.words.strip()
         found = reference
         for key in claim.result.split("/") if claim.result else ():
             assert key in found, claim.id
@@ -29,7 +30,7 @@ def test_every_claim_that_names_a_result_has_it_in_the_reference_run(name: str):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_reference_run_holds_no_path_of_the_machine_it_was_made_on(name: str):
-    assert not any(word in json.dumps(load_reference(name)) for word in ("/home", "/root", "/work", "/tmp"))
+    assert not [text for text in re.findall(r'"([^"]*)"', json.dumps(load_reference(name))) if Path(text).is_absolute()]
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def results(tmp_path: Path) -> Results:
     data.write_text("a\n1\n")
     found = Results("spine_mlp", resolve("spine_mlp", {"seed": 3}).model_dump(), Located("spine", "phantom", data))
     found.add("mlp", {"f1": Estimate(0.9, 0.8, float("nan"), 62, "validation")})
+    found.files["weights.pt"] = b"weights"
     found.experiment("split", train=np.int64(248), validation=62)
     found.predict(
         pd.DataFrame(
@@ -60,10 +62,12 @@ def test_results_json_has_what_was_promised_and_nan_is_null(results: Results, tm
     assert written["experiments"]["split"] == {"train": 248, "validation": 62}
     assert "ot for clinical use" in written["notice"]
     assert pd.read_csv(tmp_path / "predictions.csv").loc[0, "prob_ill"] == 0.75
+    assert (tmp_path / "weights.pt").read_bytes() == b"weights"
 
 
 def test_the_three_columns_say_phantom_and_stand_side_by_side(results: Results):
     table = results.against_reported()
     assert list(table.columns) == ["Reported", "Reference run (real data)", "This run (phantom)"]
     assert table.loc["Training rows"].tolist() == ["248 rows", "248 rows", "248 rows"]
+    assert table.loc["Class columns"].tolist() == ["1", "–", "–"]
     assert table.loc["Epoch with the highest validation F1", "This run (phantom)"] == "not run"

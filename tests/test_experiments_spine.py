@@ -1,12 +1,20 @@
 """Write-up 000's shortcuts: rebuilt as it describes them, against scikit-learn and its own published digits."""
 
+import io
+
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import f1_score
+from sklearn.preprocessing import StandardScaler
 
 from medutils.data.spine import open_spine
-from medutils.evaluate import evaluate
+from medutils.errors import InputError
+from medutils.evaluate import Estimate, evaluate
 from medutils.experiments import spine
+from medutils.experiments import spine_sentences as sentences
+from medutils.models.mlp import SpineMLP
 from medutils.train import Settings
 
 
@@ -24,6 +32,56 @@ def test_the_writeups_batch_average_is_what_scikit_learn_gives_batch_by_batch():
     assert found["f1"] == expected
     assert found["precision"] == 0.0
     assert spine.scores(y, logits)["f1"] == pytest.approx(f1_score(y, logits >= 0))
+
+
+def test_the_split_is_by_row_as_written_and_by_patient_when_patients_have_several_rows(task: spine.Task):
+    train, held = spine.writeup_split(task)
+    assert (len(train), len(held)) == (248, 62)
+    twins = task.records.assign(patient=[f"p{row // 3}" for row in range(len(task.records))])
+    for stratified in (False, True):
+        train, held = spine.writeup_split(spine.Task(twins, "Normal", "Abnormal"), stratified=stratified)
+        assert sorted([*train, *held]) == list(range(len(twins)))
+        assert not set(twins["patient"].iloc[train]) & set(twins["patient"].iloc[held])
+
+
+def test_a_training_part_of_too_few_patients_is_refused(task: spine.Task):
+    clumped = task.records.assign(patient=[f"p{row % 5}" for row in range(len(task.records))])
+    with pytest.raises(InputError, match="training part of 4 patients and 2 classes"):
+        spine.nested_folds(spine.Task(clumped, "Normal", "Abnormal"), repeats=1, seed=0)
+
+
+def test_a_network_from_its_file_decides_as_before(task: spine.Task):
+    scaler, settings = StandardScaler().fit(task.x), Settings(hidden=8)
+    network = SpineMLP(len(task.columns), settings.hidden).eval()
+    content = spine.checkpoint(network, scaler, task, settings)
+    assert torch.load(io.BytesIO(content), weights_only=True)["notice"].startswith("Not for clinical use")
+    with torch.inference_mode():
+        before = torch.sigmoid(network(torch.tensor(scaler.transform(task.x)).float())).squeeze(1)
+    np.testing.assert_allclose(spine.restore(content)(task.records), before, atol=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high", "words"), [(-1, 1, "cannot tell"), (-2, -1, "lower"), (1, 2, "higher")])
+def test_a_difference_is_told_by_its_interval(low: float, high: float, words: str):
+    assert words in sentences.difference(Estimate((low + high) / 2, low, high, 62, ""))
+
+
+def test_no_column_is_praised_when_none_is_missed():
+    nothing = pd.DataFrame({"column": ["a", "b"], "lost": [0.01, -0.01], "low": [-0.01, -0.02], "high": [0.03, 0.0]})
+    assert sentences.importance(nothing) == "No column is missed in every repeat."
+    assert "a (0.010)" in sentences.importance(nothing.assign(low=[0.001, -0.02]))
+
+
+def test_columns_that_tell_nothing_are_not_said_to_tell_something():
+    def area(value: float) -> dict[str, Estimate]:
+        found = Estimate(value, value - 0.05, value + 0.05, 310, "")
+        return {"network": found, "logistic regression": found}
+
+    told = [
+        sentences.added_columns({"all columns": area(0.8), "first six": area(0.9), "last six": area(alone)})
+        for alone in (0.4, 0.5, 0.7)
+    ]
+    assert ["does not lie above" in text for text in told] == [True, True, False]
+    assert "nothing to take away" in sentences.added_columns({"all columns": area(0.8)})
 
 
 @pytest.mark.parametrize(("printed", "batches"), [(89.5, 4), (90.75, 4), (95.688, 16), (96.688, 16)])
@@ -82,7 +140,7 @@ def test_importance_tells_the_columns_that_matter_from_noise(task: spine.Task):
 @pytest.mark.real
 def test_the_real_split_and_its_baselines_are_those_recomputed_from_the_published_data():
     task = spine.Task(open_spine()[0], "Normal", "Abnormal")
-    train, held = spine.writeup_split(len(task.y))
+    train, held = spine.writeup_split(task)
     assert (task.y[held].sum(), (1 - task.y[held]).sum()) == (42, 20)
     assert task.y[held][:10].tolist() == [0, 1, 1, 0, 0, 1, 1, 1, 0, 1]
     line, most = (

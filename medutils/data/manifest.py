@@ -258,10 +258,12 @@ def _found(manifest: Manifest, data: str, make: Callable[[Path], None] | None) -
     name = manifest.name
     if data not in ("auto", "phantom"):
         path = Path(data).expanduser()
-        if not path.exists():
-            raise InputError(f"data: {path} does not exist; expected a file, a folder, 'auto' or 'phantom'")
-        path = _step_into(path, manifest)
-        return Located(name, kind_of(path), path)
+        if not (path.is_file() or path.is_dir()):
+            found = "is neither a file nor a folder" if path.exists() else "does not exist"
+            words = ["auto", "phantom", *(["openml"] if any(s.kind == "openml" for s in manifest.sources) else [])]
+            raise InputError(f"data: {path} {found}; expected a file, a folder, or one of {', '.join(words)}")
+        inside = _step_into(path, manifest)
+        return Located(path.stem if path.is_file() else path.resolve().name, kind_of(inside), inside)
     if data == "auto":
         for root in data_roots():
             if (root / manifest.folder).is_dir():

@@ -12,7 +12,8 @@ from medutils.errors import InputError
 from medutils.files import cache_dir, written_whole
 from medutils.tables import RECORD_COLUMNS, check_records, read_csv
 
-MIN_ROWS, MIN_ROWS_PER_CLASS = 50, 10
+MIN_ROWS, MIN_PER_CLASS = 50, 10  # rows in all, and patients of each class: cross-validation is nested in five folds
+LARGEST = 1e30  # above it the square of a number, or the number itself in single precision, is near overflow
 # OpenML numbers its classes; its own counts (210 and 100) say which is which, and `fetch_vertebral` checks them.
 OPENML_CLASSES = {"1": "Abnormal", "2": "Normal"}
 
@@ -55,18 +56,19 @@ def load_spine(
     named = [column for column in (class_column, patient_column) if column]
     table = read_csv(path, named, min_rows=MIN_ROWS)
     label = table[class_column]
-    _check_classes(path, label, class_column, (negative, positive))
     if patient_column and (empty := table[patient_column] == "").any():
         raise InputError(f"{path}: line {empty.idxmax()}: {patient_column} is empty; expected a patient in every row")
+    record_id = pd.Series([f"row-{row:04d}" for row in range(1, len(table) + 1)], table.index)
+    patient = table[patient_column] if patient_column else record_id
+    _check_classes(path, label, (negative, positive), patient)
     measures = _numbers(path, table.drop(columns=named))
     if (twice := measures.assign(label=label).duplicated(keep=False)).any():
         lines = ", ".join(map(str, table.index[twice][:6]))
         raise InputError(f"{path}: lines {lines} hold the same row more than once; expected each row once")
-    record_id = pd.Series([f"row-{row:04d}" for row in range(1, len(table) + 1)], table.index)
     head = pd.DataFrame(
         {
             "record_id": record_id,
-            "patient": table[patient_column] if patient_column else record_id,
+            "patient": patient,
             "label": label,
             "source": "table",
             "split": "",
@@ -117,15 +119,17 @@ def fetch_vertebral() -> Path:
     return path
 
 
-def _check_classes(path: Path, label: pd.Series, column: str, classes: tuple[str, str]) -> None:
+def _check_classes(path: Path, label: pd.Series, classes: tuple[str, str], patient: pd.Series) -> None:
+    column = label.name
     unknown = label[~label.isin(classes)]
     if len(unknown):
         line, found = unknown.index[0], unknown.iloc[0]
         raise InputError(f"{path}: line {line}: {column} is '{found}'; expected '{classes[0]}' or '{classes[1]}'")
     for name in classes:
-        if (count := int((label == name).sum())) < MIN_ROWS_PER_CLASS:
+        if (count := patient[label == name].nunique()) < MIN_PER_CLASS:
+            what = "rows" if patient.is_unique else f"patients ({patient.name})"
             raise InputError(
-                f"{path}: {column} is '{name}' in {count} rows; expected at least {MIN_ROWS_PER_CLASS} of each class"
+                f"{path}: {column} is '{name}' in {count} {what}; expected at least {MIN_PER_CLASS} of each class"
             )
 
 
@@ -137,9 +141,11 @@ def _numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
             f"{path}: found a measurement named '{taken[0]}', as a record's own column; expected another name"
         )
     numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
-    wrong = ~np.isfinite(numbers.to_numpy())
+    wrong = ~(numbers.abs() <= LARGEST).to_numpy()
     if wrong.any():
         row, position = np.argwhere(wrong)[0]
         line, column, found = table.index[row], table.columns[position], table.iloc[row, position]
-        raise InputError(f"{path}: line {line}: {column} is '{found}'; expected a finite number")
+        raise InputError(
+            f"{path}: line {line}: {column} is '{found}'; expected a number from {-LARGEST:g} to {LARGEST:g}"
+        )
     return numbers

@@ -1,21 +1,33 @@
 """Write-up 000: its split, its way of taking metrics, and what each of its shortcuts is worth."""
 
+import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
+from medutils import NOT_FOR_CLINICAL_USE
 from medutils.data.spine import features
+from medutils.errors import InputError
 from medutils.evaluate import choose_threshold, evaluate
+from medutils.models.mlp import SpineMLP
 from medutils.tables import predictions_table
 from medutils.train import Fit, Progress, ReplicaFit, Settings, fit_replicas, one_thread
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
 
 Rows = NDArray[np.int64]
 
 SHARE, RANDOM_STATE = 0.20, 13  # the write-up's validation share and the seed of its split
+ASKED = ("accuracy", "f1", "recall", "precision")  # the metrics its training is told to keep
+FOLDS = 5  # of the outer and of the inner cut of a nested cross-validation
+LOG_COLUMNS = ["epoch", "train_loss", "validation_loss", "train_f1", "validation_f1"]
+BRANCHES = ("accuracy", "f1", "recall")  # the metrics its epoch function takes
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,49 @@ class Task:
         return table.assign(**columns)
 
 
-def writeup_split(rows: int) -> tuple[Rows, Rows]:
-    """The write-up's training and validation rows: a fifth for validation, `random_state=13`, not stratified."""
-    from sklearn.model_selection import train_test_split
+def writeup_split(task: Task, seed: int = RANDOM_STATE, stratified: bool = False) -> tuple[Rows, Rows]:
+    """The write-up's training and validation rows: a fifth for validation, `random_state=13`, not stratified.
 
-    train, validation = train_test_split(np.arange(rows), test_size=SHARE, random_state=RANDOM_STATE, shuffle=True)
+    A patient with several rows, whom the write-up's table does not have, stays on one side: then it is a fifth of the
+    patients. Raises `InputError` when the training rows are all of one class.
+    """
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
+
+    patient, rows = task.records["patient"], np.arange(len(task.y))
+    if patient.is_unique:
+        labels = task.y if stratified else None
+        train, validation = train_test_split(rows, test_size=SHARE, random_state=seed, shuffle=True, stratify=labels)
+    else:
+        by_chance = GroupShuffleSplit(1, test_size=SHARE, random_state=seed)
+        by_class = StratifiedGroupKFold(round(1 / SHARE), shuffle=True, random_state=seed)
+        parts = next((by_class if stratified else by_chance).split(rows, task.y, patient))
+        train, validation = map(np.random.default_rng(seed).permutation, parts)
+    _check_trainable(task, train)
     return train, validation
+
+
+def _check_trainable(task: Task, train: Rows) -> None:
+    patients, classes = (task.records.iloc[train][column].nunique() for column in ("patient", "label"))
+    if classes < 2 or patients < FOLDS:
+        raise InputError(
+            f"{task.records['path'].iloc[0]}: found a training part of {patients} patients and {classes} classes; "
+            f"expected at least {FOLDS} patients and both classes, so more patients, or rows spread more evenly"
+        )
+
+
+def split_effect(task: Task, splits: int = 200) -> dict[str, NDArray[np.float64]]:
+    """F1 of logistic regression on the validation rows of many splits, not stratified and stratified: (splits,) each.
+
+    Beside them the share of the positive class in the validation rows, under the same names with `, share`.
+    """
+    found: dict[str, list[float]] = {}
+    for name, stratified in (("not stratified", False), ("stratified", True)):
+        for seed in range(splits):
+            train, held = writeup_split(task, seed, stratified)
+            guess = logistic_regression(task, train, held)
+            found.setdefault(name, []).append(scores(task.y[held], guess - 0.5)["f1"])
+            found.setdefault(f"{name}, share", []).append(task.y[held].mean())
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def logistic_regression(task: Task, train: Rows, test: Rows, columns: list[str] | None = None) -> NDArray[np.float64]:
@@ -87,11 +136,28 @@ def scores_as_written(y: NDArray[np.float64], logits: NDArray[np.float64], batch
     """The same four as the write-up takes them, in percent.
 
     Each batch is scored and rounded to a whole number, and the batches are averaged as if they were equally large.
-    `precision` was asked for, but the write-up's epoch function has no branch for it, so it stays 0.
+    All four start at 0 and are added to, batch by batch, as in the write-up's epoch function, which lacks a branch for
+    one of them.
     """
+    total = dict.fromkeys(ASKED, 0.0)
     parts = [slice(start, start + batch_size) for start in range(0, len(y), batch_size)]
-    each = pd.DataFrame([scores(y[part], logits[part]) for part in parts]).mul(100).round()
-    return {**each.mean().to_dict(), "precision": 0.0}
+    for part in parts:
+        found = scores(y[part], logits[part])
+        for name in ASKED:
+            if name in BRANCHES:
+                total[name] += round(100 * found[name])
+    return {name: value / len(parts) for name, value in total.items()}
+
+
+def beside_log(history: pd.DataFrame, log: Any, what: str) -> pd.DataFrame:
+    """`history`, a row an epoch, with the write-up's printed log beside it, as far as their epochs overlap.
+
+    `log` holds rows of `LOG_COLUMNS`; `what` is `loss` or `f1`. The log's columns are `reported_train` and
+    `reported_validation`.
+    """
+    wanted = {f"{part}_{what}": f"reported_{part}" for part in ("train", "validation")}
+    printed = pd.DataFrame(log, columns=LOG_COLUMNS)[["epoch", *wanted]].rename(columns=wanted)
+    return history.merge(printed, how="left", on="epoch").dropna(axis="columns", how="all")
 
 
 def metric_history(
@@ -116,6 +182,12 @@ def metric_history(
             "validation": [100 * scores(y_validation, z)["f1"] for z in fit.validation_logits],
         }
     )
+
+
+def last_epochs(fit: Fit, metric: pd.DataFrame, epochs: int) -> NDArray[np.float64]:
+    """This run's log of its last epochs, as the write-up prints its own: (epochs, 5), see `LOG_COLUMNS`."""
+    losses = fit.history[["epoch", "train_loss", "validation_loss"]]
+    return np.c_[losses, metric[["train_as_written", "validation_as_written"]]][-epochs:]
 
 
 def order_effect(
@@ -146,12 +218,48 @@ def chance_of_a_perfect_sample(errors: int, rows: int, sample: int) -> float:
     return float(hypergeom(rows, errors, sample).pmf(0))
 
 
+# --- the weights, kept and used again ---------------------------------------------------------------------------------
+
+
+def checkpoint(network: SpineMLP, scaler: "StandardScaler", task: Task, settings: Settings) -> bytes:
+    """All that a decision needs, as the content of a file for `restore`: weights, scaling, columns, classes, sizes."""
+    file = io.BytesIO()
+    content = {
+        "notice": NOT_FOR_CLINICAL_USE,
+        "weights": network.state_dict(),
+        "mean": torch.tensor(scaler.mean_),
+        "scale": torch.tensor(scaler.scale_),
+        "columns": task.columns,
+        "classes": [task.negative, task.positive],
+        "settings": asdict(settings),
+    }
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def restore(content: bytes) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
+    """From the content of a checkpoint to a function: a table with the columns in, positive probabilities (rows,) out.
+
+    Nothing in the file is run: torch reads weights only.
+    """
+    kept = torch.load(io.BytesIO(content), weights_only=True)
+    network = SpineMLP(len(kept["columns"]), kept["settings"]["hidden"], kept["settings"]["dropout"]).eval()
+    network.load_state_dict(kept["weights"])
+
+    def probability(table: pd.DataFrame) -> NDArray[np.float64]:
+        x = torch.tensor(table[kept["columns"]].to_numpy(dtype=float))
+        with torch.inference_mode():
+            return torch.sigmoid(network(((x - kept["mean"]) / kept["scale"]).float())).squeeze(1).numpy()
+
+    return probability
+
+
 # --- many seeds, nested cross-validation, feature sets ----------------------------------------------------------------
 
 
 def many_seeds(task: Task, seeds: range, settings: Settings, progress: Progress | None = None) -> ReplicaFit:
     """The write-up's training on the write-up's split, once for every seed."""
-    train, validation = writeup_split(len(task.y))
+    train, validation = writeup_split(task)
     with one_thread():
         return fit_replicas(
             task.x,
@@ -187,9 +295,10 @@ def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
     groups = task.records["patient"].to_numpy()
     folds = Folds([], [], [], [])
     for repeat in range(repeats):
-        outer = StratifiedGroupKFold(5, shuffle=True, random_state=seed + repeat)
+        outer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
         for rest, test in outer.split(task.x, task.y, groups):
-            inner = StratifiedGroupKFold(5, shuffle=True, random_state=seed + repeat)
+            _check_trainable(task, rest)
+            inner = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
             train, validation = next(inner.split(task.x[rest], task.y[rest], groups[rest]))
             folds.repeat.append(repeat)
             folds.train.append(np.random.default_rng(seed).permutation(rest[train]))
@@ -197,6 +306,8 @@ def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
             folds.test.append(test)
     smallest = min(map(len, folds.train))
     folds.train = [rows[:smallest] for rows in folds.train]
+    for train in folds.train:
+        _check_trainable(task, train)
     return folds
 
 
@@ -290,6 +401,18 @@ def feature_sets(columns: list[str]) -> dict[str, list[str]]:
     if set(vertebral) <= set(columns):
         sets |= {"without Col1": [c for c in columns if c != "Col1"], "Col6 alone": ["Col6"]}
     return sets
+
+
+def nearer_the_other_class(task: Task, record_ids: pd.Series) -> int:
+    """How many of these rows lie nearer to the mean of the other class than to that of their own, standardised."""
+    x = task.records[task.columns]
+    x = (x - x.mean()) / x.std().replace(0, 1)
+    means = x.groupby(task.records["label"]).mean()
+    rows = task.records["record_id"].isin(record_ids)
+    distance = {name: ((x[rows] - means.loc[name]) ** 2).sum(axis=1) for name in (task.negative, task.positive)}
+    is_positive = task.records.loc[rows, "label"] == task.positive
+    nearer_positive = distance[task.positive] < distance[task.negative]
+    return int((is_positive != nearer_positive).sum())
 
 
 def column_report(task: Task) -> pd.DataFrame:

@@ -78,9 +78,10 @@ def put(row: int, column: str, value: str):
     [
         (lambda t: t.drop(columns="Class_att"), "found no column 'Class_att'"),
         (put(6, "Class_att", "Abnromal"), "line 8: Class_att is 'Abnromal'; expected 'Normal' or 'Abnormal'"),
-        (put(3, "Col4", "n/a"), "line 5: Col4 is 'n/a'; expected a finite number"),
-        (put(3, "Col4", ""), "line 5: Col4 is ''; expected a finite number"),
-        (put(3, "Col4", "inf"), "line 5: Col4 is 'inf'; expected a finite number"),
+        (put(3, "Col4", "n/a"), "line 5: Col4 is 'n/a'; expected a number from -1e+30 to 1e+30"),
+        (put(3, "Col4", ""), "line 5: Col4 is ''; expected a number from -1e+30 to 1e+30"),
+        (put(3, "Col4", "inf"), "line 5: Col4 is 'inf'; expected a number from -1e+30 to 1e+30"),
+        (put(3, "Col4", "1e308"), "line 5: Col4 is '1e308'; expected a number"),
         (lambda t: t.iloc[:0], "found 0 rows; expected at least 50"),
         (lambda t: pd.concat([t, t.iloc[[4]]]), "lines 6, 312 hold the same row"),
         (lambda t: t[t.Class_att == "Abnormal"], "Class_att is 'Normal' in 0 rows; expected at least 10"),
@@ -93,6 +94,12 @@ def test_a_faulty_table_is_refused_in_one_sentence_that_names_the_fault(phantom:
     assert sentence in str(caught.value)
     assert str(phantom) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_too_few_patients_of_a_class_are_refused(phantom: Path):
+    path = edited(phantom, lambda t: t.assign(who=[f"p{row // 80}" for row in range(len(t))]))
+    with pytest.raises(InputError, match=r"'Normal' in 2 patients \(who\); expected at least 10 of each class"):
+        spine.load_spine(path, patient_column="who")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00bad", b'a,b\n"open'])
@@ -108,6 +115,13 @@ def test_a_missing_file_and_a_folder_without_the_file_are_named(tmp_path: Path):
         spine.open_spine(str(tmp_path / "nowhere.csv"))
     with pytest.raises(InputError, match=r"found no Dataset_spine\.csv"):
         spine.open_spine(str(tmp_path))
+    with pytest.raises(InputError, match=r"/dev/null is neither a file nor a folder; expected .* openml"):
+        spine.open_spine("/dev/null")
+
+
+def test_a_table_of_the_users_own_is_named_by_its_file(phantom: Path):
+    assert spine.find_spine(str(phantom)).name == "Dataset_spine"
+    assert spine.find_spine("phantom").name == "spine"
 
 
 def test_a_table_that_may_not_be_read_is_named(phantom: Path, monkeypatch: pytest.MonkeyPatch):

@@ -105,6 +105,11 @@ def test_a_chapter_has_figures_formulas_and_says_phantom(open_page):
     titles = page.eval_on_selector_all(".gtitle", "titles => titles.map(title => title.textContent)")
     assert titles
     assert all("phantom" in title for title in titles)
+    tables = page.eval_on_selector_all(
+        ".cell_output table", "tables => tables.map(table => table.caption ? table.caption.textContent : '')"
+    )
+    assert len(tables) >= 10
+    assert all("phantom" in caption for caption in tables), tables
 
 
 def test_figures_are_interactive(open_page):
