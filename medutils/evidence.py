@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -227,7 +228,8 @@ def _answer(results: dict[str, Any] | None, claim: Claim) -> str:
 def _show(value: Any, claim: Claim, ours: bool = False) -> str:
     if isinstance(value, list):
         text = re.sub(r"\.0\b", "", json.dumps(value))
-        return text if len(text) <= 40 else f"{len(value)} × {len(value[0])} numbers"
+        size = " × ".join(map(str, np.shape(value)))
+        return text if len(text) <= 48 else f"{size} numbers"
     if value is None:
         return "undefined"
     number = value * 100 if ours and claim.unit == "%" else value

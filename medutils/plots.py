@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -121,7 +120,9 @@ def counter(what: str) -> Callable[[int, int], None]:
     """A progress callback that writes to the terminal a run was started from, and nothing into the page."""
 
     def tell(done: int, total: int) -> None:
-        print(f"\r{what} {done} of {total}", end="\n" if done == total else "", file=sys.__stderr__, flush=True)
+        if terminal := os.environ.get("MEDUTILS_TERMINAL"):
+            with open(terminal, "w") as out:  # noqa: PTH123 - a device, not a file
+                print(f"\r{what} {done} of {total} ", end="", file=out)
 
     return tell
 

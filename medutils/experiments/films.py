@@ -45,6 +45,11 @@ class Films:
     def positive(self) -> str:
         return self.classes[-1]
 
+    @property
+    def two(self) -> tuple[str, str]:
+        """The names of a decision: the negative class, or `other` where there are several, and the positive one."""
+        return (self.classes[0] if len(self.classes) == 2 else "other", self.positive)
+
     @cached_property
     def y(self) -> Tensor:
         """(films,) class numbers; the positive class of two is 1."""

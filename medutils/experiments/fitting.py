@@ -3,8 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +26,9 @@ from medutils.models.augment import Augmentation
 from medutils.models.cnn import FilmClassifier
 from medutils.models.transfer import make_backbone, own_preprocessing
 from medutils.tables import check_predictions
-from medutils.train import Fit, Progress, fit, load_weights, mixed, predict
+from medutils.train import Fit, Progress, fit, load_weights, mixed, one_thread, predict
+
+MAX_JOBS = 8  # trainings at once: each holds the films in memory
 
 
 @dataclass(frozen=True)
@@ -136,40 +137,42 @@ def train_variant(
 
 
 def train_all(
-    films: Films, variants: dict[str, Variant], seeds: Iterable[int], plan: Plan, progress: Progress | None = None
+    films: Films,
+    variants: dict[str, Variant],
+    plan: Plan,
+    seeds: int,
+    progress: Progress | None = None,
+    starts: Sequence[Training] = (),
 ) -> dict[str, list[Training]]:
-    """Train every variant with every seed, as many at once as a CPU has cores; by name, in the order of the seeds.
+    """Train every variant with as many seeds, from `plan.seed` on; by name, in the order of the seeds.
 
-    A small network gains little from a second core, two networks gain all of it. On CUDA they run one after the other.
+    A small network gains little from a second core, two networks gain all of it: on a CPU each is trained on one core,
+    as many at once as there are, so that the number of cores changes no result. On CUDA they run one after the other.
+    `starts` are the trainings, one a seed, whose weights to begin with.
     """
-    seeds = list(seeds)
-    work = [(name, seed) for name in variants for seed in seeds]
+    begin: list[Training | None] = [*starts] or [None] * seeds
+    work = [(name, number) for name in variants for number in range(seeds)]
     for size in {plan.adapt(variant).design.size for variant in variants.values()}:
         films.pixels(size)  # decoded here, once, and not in every process
-    jobs = 1 if torch.cuda.is_available() else min(cpu_count(), len(work))
-    threads = max(1, cpu_count() // jobs)
-    calls = (delayed(_train_apart)(films.without_pixels(), variants[name], seed, plan, threads) for name, seed in work)
+    jobs = 1 if torch.cuda.is_available() else min(cpu_count(), len(work), MAX_JOBS)
+    sent = films.without_pixels()
+    calls = (
+        delayed(_train_apart)(sent, variants[name], plan.seed + number, plan, begin[number]) for name, number in work
+    )
     for done, _ in enumerate(Parallel(n_jobs=jobs, return_as="generator_unordered")(calls), start=1):
         if progress:
             progress(done, len(work))
-    with _threads(threads):
-        return {name: [train_variant(films, variants[name], seed, plan) for seed in seeds] for name in variants}
+    with one_thread():
+        return {
+            name: [train_variant(films, variant, plan.seed + n, plan, begin[n]) for n in range(seeds)]
+            for name, variant in variants.items()
+        }
 
 
-def _train_apart(films: Films, variant: Variant, seed: int, plan: Plan, threads: int) -> None:
+def _train_apart(films: Films, variant: Variant, seed: int, plan: Plan, start: Training | None) -> None:
     """Train in a process of its own; what it gives is on disk."""
-    with _threads(threads):
-        train_variant(films, variant, seed, plan)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with one_thread():
+        train_variant(films, variant, seed, plan, start)
 
 
 def _train(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medutils.evaluate import Estimate, compare, counts, evaluate, one_against_rest
 from medutils.experiments.films import Films
-from medutils.experiments.fitting import Plan, Training, train_variant
+from medutils.experiments.fitting import Training, probabilities
 from medutils.experiments.variants import Variant
 
 THUMBNAIL = 16  # pixels a side of the films that the linear baseline sees
@@ -94,6 +94,21 @@ def first_batch_twice(y: NDArray[np.int64], said: NDArray[np.int64]) -> tuple[ND
     return np.r_[y[:BATCH], y], np.r_[said[:BATCH], said]
 
 
+def decision_counts(trainings: Mapping[str, Sequence[Training]], positive: str) -> pd.DataFrame:
+    """TN, FP, FN and TP of each network's first training at its fixed threshold."""
+    rows = {
+        name: counts(*decisions(group[0].predictions(), positive), ["no", "yes"]).to_numpy().ravel()
+        for name, group in trainings.items()
+    }
+    return pd.DataFrame(rows, index=["true negatives", "false positives", "false negatives", "true positives"]).T
+
+
+def most_probable(training: Training) -> pd.DataFrame:
+    """Counts of the most probable class by the true one, on the test films."""
+    y = training.films.y[training.films.rows("test")].numpy()
+    return counts(y, probabilities(training.test_logits).argmax(1), training.films.classes)
+
+
 def report(first: NDArray[np.int64], second: NDArray[np.int64], classes: Sequence[str]) -> pd.DataFrame:
     """scikit-learn's report of `first`, which it takes for the truth, and `second`: precision, recall, F1, support."""
     from sklearn.metrics import classification_report
@@ -133,11 +148,6 @@ def read_matrix(matrix: Matrix) -> dict[str, float]:
 def recommend(recall: Mapping[str, float], precision: Mapping[str, float]) -> str:
     """Write-up 002's stated rule: the highest recall; of two alike, the higher precision."""
     return max(recall, key=lambda name: (round(recall[name], 4), precision[name]))
-
-
-def continued(films: Films, variant: Variant, before: Sequence[Training], plan: Plan) -> list[Training]:
-    """Train a variant from the weights that other trainings ended with, as the shared layers of write-up 002 do."""
-    return [train_variant(films, variant, seed, plan, start=start) for seed, start in enumerate(before, plan.seed)]
 
 
 def raw_pixels(variant: Variant) -> Variant:
@@ -199,11 +209,10 @@ def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[st
     }
 
 
-def thawed(films: Films, variant: Variant, before: Sequence[Training], plan: Plan, parts: int = 2) -> list[Training]:
-    """Go on from trained heads with the last `parts` parts of the backbone thawed and a tenth of the rate."""
+def thawed(variant: Variant, parts: int = 2) -> Variant:
+    """The variant with the last `parts` parts of its backbone trained too, at a tenth of the rate."""
     settings = replace(variant.settings, learning_rate=variant.settings.learning_rate / 10)
-    tuned = replace(variant, design=replace(variant.design, thawed=parts), settings=settings)
-    return continued(films, tuned, before, plan)
+    return replace(variant, design=replace(variant.design, thawed=parts), settings=settings)
 
 
 def best_on_validation(trainings: Mapping[str, Sequence[Training]], positive: str) -> tuple[str, Training]:

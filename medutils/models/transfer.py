@@ -1,7 +1,9 @@
 """Backbones from the `timm` library: made, given ImageNet weights, and the preprocessing those were trained with."""
 
 import socket
+import warnings
 from dataclasses import replace
+from types import ModuleType
 from urllib.parse import urlparse
 
 from torch import nn
@@ -16,8 +18,7 @@ def make_backbone(design: Architecture, pretrained: bool = False) -> nn.Module:
     `pretrained` downloads ImageNet weights, or finds them in the cache of earlier downloads. Raises `InputError` when
     the name is not known, or the weights are neither there nor to be had.
     """
-    import timm
-
+    timm = _timm()
     if design.backbone not in timm.list_models():
         raise InputError(f"backbone: found '{design.backbone}'; expected a model of the timm library, such as resnet18")
     if pretrained:
@@ -32,20 +33,25 @@ def make_backbone(design: Architecture, pretrained: bool = False) -> nn.Module:
 
 def own_preprocessing(design: Architecture) -> Architecture:
     """The same design with the mean and deviation that its backbone was trained with, unless it has its own."""
-    import timm
-
-    given = timm.get_pretrained_cfg(design.backbone)
+    given = _timm().get_pretrained_cfg(design.backbone)
     if given is None or design.deviation != Architecture().deviation or design.channels != len(given.mean):
         return design
     return replace(design, mean=tuple(given.mean), deviation=tuple(given.std))
 
 
+def _timm() -> ModuleType:
+    """The library, which takes seconds to import, and in a notebook warns that its progress bars could be prettier."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import timm
+    return timm
+
+
 def _check_reachable(name: str) -> None:
     """Refuse at once where a download would try for most of a minute, unless the weights are in the cache."""
-    import timm
     from huggingface_hub import try_to_load_from_cache
 
-    given = timm.get_pretrained_cfg(name)
+    given = _timm().get_pretrained_cfg(name)
     if given is None or not (given.hf_hub_id or given.url):
         raise InputError(f"weights: timm has no ImageNet weights for '{name}'; expected phantom or none")
     if given.hf_hub_id and isinstance(try_to_load_from_cache(given.hf_hub_id, "model.safetensors"), str):
