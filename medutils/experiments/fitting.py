@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, cpu_count, delayed
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medutils.data.splits import records_hash
@@ -21,6 +20,7 @@ from medutils.evaluate import choose_threshold, fit_temperature
 from medutils.experiments.films import Films, Scheme
 from medutils.experiments.pretraining import PHANTOM_CODE, phantom_weights
 from medutils.experiments.variants import Variant
+from medutils.exported import probabilities
 from medutils.files import ROOT, cache_dir, sha256, written_whole
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import FilmClassifier
@@ -94,20 +94,20 @@ class Training:
             table[f"prob_{self.films.positive}"].to_numpy(),
         )
 
+    def network(self) -> FilmClassifier:
+        """The trained network, in evaluation mode."""
+        design = own_preprocessing(self.variant.design) if self.variant.design.backbone else self.variant.design
+        backbone = make_backbone(design) if design.backbone else None
+        network = FilmClassifier(design, len(self.films.classes), backbone=backbone)
+        network.load_state_dict(self.state)
+        return network.eval()
+
     def _table(self, split: str, logits: Tensor, temperature: float) -> pd.DataFrame:
         records = self.films.records.iloc[self.films.rows(split)]
         probability = probabilities(logits / temperature)
         table = records[["record_id", "patient"]].assign(y_true=records["label"])
         table[[f"prob_{name}" for name in self.films.classes]] = probability
         return check_predictions(table.reset_index(drop=True))
-
-
-def probabilities(logits: Tensor) -> NDArray[np.float64]:
-    """(films, classes) probabilities of (films,) or (films, classes) logits."""
-    if logits.ndim == 1:
-        positive = torch.sigmoid(logits.double())
-        return torch.stack([1 - positive, positive], dim=1).numpy()
-    return logits.double().softmax(1).numpy()
 
 
 def train_variant(

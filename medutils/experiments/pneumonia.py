@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from medutils.evaluate import Estimate, compare, counts, evaluate, one_against_rest
 from medutils.experiments.films import Films
-from medutils.experiments.fitting import Training, probabilities
+from medutils.experiments.fitting import Training
 from medutils.experiments.variants import Variant
+from medutils.exported import About, ExportedModel, TrainedOn, model_card, overlay, probabilities
 
 THUMBNAIL = 16  # pixels a side of the films that the linear baseline sees
 BATCH = 32  # of both write-ups
@@ -237,3 +239,30 @@ def most_wrong(training: Training, films: int) -> pd.DataFrame:
         f"{true}, called {classes[number]}" for true, number in zip(table["y_true"], said[table.index], strict=True)
     ]
     return table[["record_id"]].assign(title=title, sure=table["sure"])
+
+
+def exportable(
+    name: str, training: Training, data: Mapping[str, str], metrics: Mapping[str, Estimate], limits: Sequence[str]
+) -> ExportedModel:
+    """A trained network with all it needs to judge a film elsewhere; `metrics` are those of its test films."""
+    network = training.network()
+    about = About(
+        title=f"Write-ups on chest films: {name}",
+        design=network.design,
+        classes=training.films.classes,
+        threshold=training.threshold,
+        threshold_rule="The highest F1 on validation films, which were held out by patient unless said otherwise",
+        temperature=training.temperature,
+        data=TrainedOn(**data),
+        metrics=dict(metrics),
+        limits=tuple(limits),
+    )
+    return ExportedModel(network, about, model_card(about))
+
+
+def heat_maps(model: ExportedModel, films: Films, record_ids: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Films with their Grad-CAM over them, as pictures (height, width, 3)."""
+    pixels = films.pixels(model.about.design.size)
+    place = films.records.reset_index().set_index("record_id")["index"]
+    chosen = [pixels[place[record_id]].numpy() for record_id in record_ids]
+    return [np.asarray(overlay(Image.fromarray(film), model.heat_map(film))) for film in chosen]

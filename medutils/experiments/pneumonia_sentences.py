@@ -294,18 +294,15 @@ def failures(best: Training, worst: pd.DataFrame) -> str:
     )
 
 
-def limits(films: Films, p: Any) -> str:
+def limits(films: Films, p: Any) -> list[str]:
     """What holds for this run's films alone."""
     lines = []
     if films.records["patient"].nunique() == len(films.records):
-        lines.append(
-            "Every film counts as a patient of its own: if a patient has several, intervals and validation are too "
-            "good."
-        )
+        lines.append("Every film counts as a patient of its own; if one has several, the intervals are too narrow.")
     if films.skipped:
-        lines.append(f"{len(films.skipped)} files were left out; `results.json` counts them.")
-    if p.validation != "patient":
-        lines.append(f"Validation films were held out by `{p.validation}`, so thresholds may lean on known patients.")
-    return (
-        "\n".join(f"- {line}" for line in lines) or "- Films of one patient stayed together in every split of this run."
-    )
+        lines.append(f"Files left out because they cannot be read or are no films: {len(films.skipped)}.")
+    if p.validation == "patient":
+        lines.append("Films of one patient stayed together in every split.")
+    else:
+        lines.append(f"Validation films were held out by `{p.validation}`: patients can be on both sides.")
+    return lines
