@@ -140,11 +140,14 @@ def predict(
         title = (
             f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.3f} on"
         )
+        table = table.drop(columns="gradcam", errors="ignore")
         shown = Table(*(Column(_printable(name), overflow="fold") for name in table), title=_printable(title))
         for row in table.itertuples(index=False):
             shown.add_row(*(_printable(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
         Console(markup=False, emoji=False, highlight=False).print(shown)
         print(NOT_FOR_CLINICAL_USE)
+        if gradcam is not None:
+            print(_printable(f"Heat maps: {gradcam}"))
     for file, reason in skipped:
         print(_printable(f"medutils: {file}: {reason}"), file=sys.stderr)
     if skipped:

@@ -138,7 +138,7 @@ class ExportedModel:
         """Grad-CAM of the positive class on the last convolution, for one film (size, size): (size, size), 0 to 1.
 
         1 is the place of this film that speaks most for the positive class, however little that is; a film in which
-        nothing does is 0 all over. After Selvaraju et al. (2017).
+        nothing does, or all does alike, is 0 all over. After Selvaraju et al. (2017).
         """
         from pytorch_grad_cam import GradCAM
         from pytorch_grad_cam.utils.image import scale_cam_image
@@ -152,7 +152,7 @@ class ExportedModel:
         hook = nn.Identity()
         cam = GradCAM(nn.Sequential(hook, rest), [hook])
         heat = cam(maps.requires_grad_(), [ClassifierOutputTarget(-1)])  # the positive class, of one logit or of many
-        return scale_cam_image(heat, film.shape[::-1])[0]
+        return scale_cam_image(scale_cam_image(heat, film.shape[::-1]))[0]  # enlarged, then brought to 0 to 1 again
 
 
 def probabilities(logits: Tensor) -> NDArray[np.float64]:
@@ -307,16 +307,18 @@ def _number(estimate: Estimate) -> str:
 # --- images in, heat maps out -----------------------------------------------------------------------------------------
 
 LONGEST_SIDE, LEAST_WIDTH = 640, 320  # of a picture with a heat map, in pixels
-HEAT, HEAT_OPACITY = (255, 96, 0), 0.65
+HEAT, HEAT_OPACITY = (255, 96, 0), 0.5
 
 
 def image_files(given: Iterable[Path]) -> list[Path]:
     """The files given, and all images in the folders given and below, each once; links to folders are not followed.
 
-    Raises `InputError` when a folder holds no image or cannot be read.
+    Raises `InputError` when a folder holds no image or cannot be read, or one given is neither file nor folder.
     """
     found: dict[Path, None] = {}
     for path in given:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe may never end
+            raise InputError(f"{path}: found neither file nor folder; expected an image")
         files = _images_below(path) if path.is_dir() else [path]
         if not files:
             raise InputError(f"{path}: found no image; expected some of {', '.join(sorted(SUFFIXES))}")
@@ -329,7 +331,8 @@ def _images_below(folder: Path) -> list[Path]:
         raise explain(error, folder) from error
 
     inside = [Path(here) / name for here, _, names in os.walk(folder, onerror=refuse) for name in names]
-    return sorted(path for path in inside if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    named = (path for path in inside if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return sorted(path for path in named if path.is_file() or not path.exists())
 
 
 def write_heat_maps(model: ExportedModel, predictions: pd.DataFrame, folder: Path) -> list[Path]:
