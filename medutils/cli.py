@@ -37,7 +37,7 @@ def run(
     profile: ProfileName = None,
     data: Data = None,
     out: Annotated[
-        str | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv and weights.pt.")
+        str | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv and the network.")
     ] = None,
 ) -> None:
     """Run a chapter on a data set, the phantom or your own data."""
@@ -180,5 +180,5 @@ def main() -> None:
         app()
     except (InputError, OSError) as error:
         said = error if isinstance(error, InputError) else explain(error, Path.cwd())
-        print("medutils:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(said)), file=sys.stderr)
+        print("medutils:", _printable(str(said)), file=sys.stderr)
         sys.exit(1)

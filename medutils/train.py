@@ -306,13 +306,16 @@ class _State:
 def load_weights(path: Path) -> dict[str, Any]:
     """Read what `torch.save` wrote, on the CPU and without executing any of it; `InputError` when it cannot be read."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        file = path.open("rb")
     except OSError as error:
         raise explain(error, path) from error
-    except Exception as error:  # torch raises many types for a damaged or a foreign file
-        raise InputError(
-            f"{path}: found no file of weights that loads safely; expected one written by medutils"
-        ) from error
+    with file:
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many types for a damaged or a foreign file
+            raise InputError(
+                f"{path}: found no file of weights that loads safely; expected one written by medutils"
+            ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: found {type(content).__name__}; expected the weights and what belongs to them")
     return content

@@ -143,7 +143,7 @@ def flip_a_bit(path: Path) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "absent": (lambda path: path.unlink(), "no such file"),
     "empty": (lambda path: path.write_bytes(b""), "no file of weights"),
-    "cut short": (lambda path: path.write_bytes(path.read_bytes()[:-400]), ""),
+    "cut short": (lambda path: path.write_bytes(path.read_bytes()[:-400]), "no file of weights"),
     "a bit flipped": (flip_a_bit, "differs from what was written"),
     "a pickle": (lambda path: path.write_bytes(pickle.dumps(Bomb(), 2)), "no file of weights"),
     "a pickle in it": (lambda path: torch.save({"format": Bomb()}, path), "no file of weights"),
