@@ -253,7 +253,7 @@ def exportable(
         threshold=training.threshold,
         threshold_rule="The highest F1 on validation films, which were held out by patient unless said otherwise",
         temperature=training.temperature,
-        data=TrainedOn(**data),
+        data=TrainedOn.model_validate(data),
         metrics=dict(metrics),
         limits=tuple(limits),
     )
