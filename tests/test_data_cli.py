@@ -50,6 +50,8 @@ def test_a_folder_without_a_file_is_no_data(tmp_path: Path, monkeypatch: pytest.
     assert str(folder) not in run("list").output
     assert "there is no phantom of it" in str(run("verify", "hannover_covid").exception)
     (folder / "png/1.png").touch()
+    (tmp_path / "cache/medutils/datasets/hannover_covid").mkdir(parents=True)
+    (tmp_path / "cache/medutils/datasets/hannover_covid/1.png").touch()  # looked for later
     assert str(folder) in run("list").output
 
 

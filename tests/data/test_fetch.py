@@ -177,7 +177,7 @@ def test_fetch_puts_the_archives_folder_where_chapters_look(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    shelf.content = zipped({"wide/a/x.png": b"x", "wide/b/y.png": b"y", "other.txt": b"-", "__MACOSX/wide/._x": b"-"})
+    shelf.content = zipped({"wide/a/x.png": b"x", "wide/b/y.png": b"y", "other.txt": b"-", "wide/a/._x.png": b"-"})
     (tmp_path / "medutils" / "datasets" / "chest_xray_pneumonia").mkdir(parents=True)  # empty: nothing was fetched yet
     found = fetch(kermany_at(shelf, root="wide"))
     files = {path.relative_to(found.path).as_posix() for path in found.path.rglob("*") if path.is_file()}
