@@ -27,6 +27,7 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers
 def list_() -> None:
     """List all datasets and where each is found."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Column, Table
 
     from medutils.data.manifest import data_roots, load_manifest, manifest_names
@@ -34,7 +35,7 @@ def list_() -> None:
     data_roots()
     table = Table(*(Column(name, overflow="fold") for name in ("name", "title", "found")))
     for name in manifest_names():
-        table.add_row(name, load_manifest(name).title, _where(name))
+        table.add_row(name, load_manifest(name).title, escape(_where(name)))
     Console().print(table)
 
 
@@ -144,10 +145,12 @@ def _located(name: str, data: str) -> "Located":
 
 
 def _where(name: str) -> str:
-    """Where a dataset is found without making anything."""
-    from medutils.data.manifest import locate
+    """Where a dataset is found without making anything, or why what is there cannot be used."""
+    from medutils.data.manifest import NotAtHand, locate
 
     try:
         return str(locate(name).path)
-    except InputError:
+    except NotAtHand:
         return "not at hand"
+    except InputError as error:
+        return str(error)

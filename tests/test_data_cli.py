@@ -39,6 +39,30 @@ def test_a_wrong_folder_of_real_data_is_said_and_not_taken_for_no_data(monkeypat
     assert isinstance(found.exception, InputError) and "MEDUTILS_DATA: nowhere is not a folder" in str(found.exception)
 
 
+@pytest.mark.parametrize("hidden", ["", ".DS_Store", ".git/config"])
+def test_a_folder_without_a_file_is_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str) -> None:
+    monkeypatch.setenv("MEDUTILS_DATA", str(tmp_path))
+    folder = tmp_path / "hannover_covid"
+    (folder / "png").mkdir(parents=True)
+    if hidden:
+        (folder / hidden).parent.mkdir(exist_ok=True)
+        (folder / hidden).touch()
+    assert str(folder) not in run("list").output
+    assert "there is no phantom of it" in str(run("verify", "hannover_covid").exception)
+    (folder / "png/1.png").touch()
+    (tmp_path / "cache/medutils/datasets/hannover_covid").mkdir(parents=True)
+    (tmp_path / "cache/medutils/datasets/hannover_covid/1.png").touch()  # looked for later
+    assert str(folder) in run("list").output
+
+
+def test_list_says_why_what_is_there_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDUTILS_DATA", str(tmp_path / "[red]"))
+    monkeypatch.setenv("COLUMNS", "400")
+    (tmp_path / "[red]/spine").mkdir(parents=True)
+    (tmp_path / "[red]/spine/other.csv").touch()
+    assert f"{tmp_path}/[red]/spine: found no Dataset_spine.csv" in run("list").output
+
+
 def test_show_prints_the_card() -> None:
     found = run("show", "kermany_chest_xray")
     assert found.exit_code == 0

@@ -62,8 +62,11 @@ def load_kermany(folder: Path) -> pd.DataFrame:
     """
     root = _kermany_root(_root(folder))
     classes, skipped = _class_folders(root, [name for name in _listing(root)[0] if name in SPLIT_FOLDERS])
-    if tuple(labels := _labels(classes)) != KERMANY_CLASSES:
-        raise InputError(f"{root}: found the class folders {few(labels)}; expected {' and '.join(KERMANY_CLASSES)}")
+    for split in sorted({folder.path.parent for folder in classes}) or [root]:
+        if tuple(labels := _labels(folder for folder in classes if folder.path.parent == split)) != KERMANY_CLASSES:
+            raise InputError(
+                f"{split}: found the class folders {few(labels)}; expected {' and '.join(KERMANY_CLASSES)}"
+            )
     rows, inside = _rows(root, classes)
     skipped += inside
     _check_filled(classes, rows)

@@ -16,9 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from medutils.data.manifest import Archive, Manifest
+from medutils.data.manifest import Archive, Manifest, holds_files
 from medutils.errors import InputError
-from medutils.files import cache_dir, sha256, write_json, written_whole
+from medutils.files import cache_dir, explain, sha256, write_json, written_whole
 
 if TYPE_CHECKING:
     import requests
@@ -62,9 +62,10 @@ class Fetched:
 def fetch(manifest: Manifest, target: Path | None = None) -> Fetched:
     """Download the first source that needs no account and unpack it into the cache, where `locate` looks.
 
-    A dataset that is there already is left alone, and the archive is deleted once it is unpacked. Raises `InputError`
-    when every source has to be had by hand (see `manual_steps`), the hash is not the manifest's, the network fails, or
-    the archive is not safe to unpack.
+    A dataset that is there already is left alone, and the archive is deleted once it is unpacked. When several
+    processes ask for it at once, one fetches it and the others wait. Raises `InputError` when every source has to be
+    had by hand (see `manual_steps`), the hash is not the manifest's, the network fails, the disk is full, or the
+    archive is not safe to unpack.
     """
     if any(source.kind == "openml" for source in manifest.sources):
         from medutils.data.spine import fetch_vertebral
@@ -75,14 +76,23 @@ def fetch(manifest: Manifest, target: Path | None = None) -> Fetched:
     if archive is None:
         raise InputError(f"dataset '{manifest.name}' cannot be fetched by a program; expected it to be had by hand")
     folder = target or cache_dir() / "datasets" / manifest.folder
-    if folder.is_dir() and any(folder.iterdir()):
-        return Fetched(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        return Fetched(folder) if holds_files(folder) else _fetched(archive, folder)
+
+
+def _fetched(archive: Archive, folder: Path) -> Fetched:
+    for left_by_a_killed_fetch in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(left_by_a_killed_fetch, ignore_errors=True)
     file = download(archive, cache_dir() / "downloads")
     unknown = None if archive.sha256 else sha256(file)
     try:
         unpack(file, folder, archive.root)
-    finally:
-        file.unlink()  # an archive that does not open must not stand in the way of a sound one
+    except InputError:
+        if unknown:  # it may be no archive at all, and must not stand in the way of a sound one
+            file.unlink()
+        raise
+    file.unlink()
     return Fetched(folder, unknown)
 
 
@@ -115,6 +125,8 @@ def download(archive: Archive, folder: Path) -> Path:
         raise InputError(
             f"{archive.url}: {_network_reason(error)}; run this again to go on from what has come"
         ) from error
+    except OSError as error:
+        raise explain(error, folder / archive.name) from error
     except ValueError as error:
         raise InputError(
             f"{archive.name}: its SHA-256 is not the manifest's {archive.sha256}; it was deleted"

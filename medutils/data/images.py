@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -133,7 +134,8 @@ def _decode_open(file: BinaryIO, path: Path, mode: Mode, enough: int | None) -> 
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: found no image in it; expected one of {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{path}: found far too many pixels; expected at most {MAX_PIXELS:,}") from error
+        found = next((f"{int(word):,}" for word in re.findall(r"\d+", str(error))), "far too many")
+        raise InputError(f"{path}: found {found} pixels; expected at most {MAX_PIXELS:,}") from error
     except Exception as error:  # Pillow raises more than a dozen types for a damaged file, SyntaxError among them
         found = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: found a damaged image ({found}); expected a whole one") from error

@@ -193,6 +193,10 @@ class Located:
     path: Path
 
 
+class NotAtHand(InputError):
+    """A dataset is in none of the places where it is looked for, and there is no phantom of it."""
+
+
 def manifest_names() -> list[str]:
     """Names of all datasets that have a manifest, sorted."""
     return sorted(path.stem for path in MANIFESTS.glob("*.yaml"))
@@ -266,12 +270,22 @@ def _found(manifest: Manifest, data: str, make: Callable[[Path], None] | None) -
         return Located(path.stem if path.is_file() else path.resolve().name, kind_of(inside), inside)
     if data == "auto":
         for root in data_roots():
-            if (root / manifest.folder).is_dir():
+            if holds_files(root / manifest.folder):
                 path = _step_into(root / manifest.folder, manifest)
                 return Located(name, kind_of(path), path)
     if make is None:
-        raise InputError(f"data: {name} is neither in $MEDUTILS_DATA nor in the cache, and it has no phantom yet")
+        raise NotAtHand(f"data: {name} is neither in $MEDUTILS_DATA nor in the cache, and there is no phantom of it")
     return Located(name, "phantom", _step_into(_made_once(cache_dir() / "phantoms" / manifest.folder, make), manifest))
+
+
+def holds_files(folder: Path) -> bool:
+    """Whether a folder holds a file at any depth, hidden ones aside, or what cannot be looked into without more ado."""
+    closed: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=closed.append) if folder.is_dir() else ():
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if any(not name.startswith(".") for name in names) or any(Path(place, name).is_symlink() for name in folders):
+            return True
+    return bool(closed)
 
 
 def data_roots() -> list[Path]:

@@ -39,11 +39,13 @@ def mismatches(folder: Path) -> list[Mismatch]:
         graded.setdefault(f"{place.study_id}/{place.series_id}", set()).add(place.instance_number)
     slices = load_dicom_tree(folder)
     found = [Mismatch("skipped", where, why) for where, why in slices.attrs["skipped"]]
+    unreadable = {Path(where) for where, _ in slices.attrs["skipped"]}
     found += _by_folder(folder / TREE, studies, series | graded.keys())
     for (study, name), rows in slices.groupby(["study_id", "series_id"]):
         absent = sorted(graded.get(f"{study}/{name}", set()) - set(rows["instance"]))
+        lost = {file.stem for file in unreadable if file.parent == Path(TREE, study, name)}
         whys = [f"found no readable slice {number}; the coordinates name it" for number in absent]
-        found += [Mismatch("missing", f"{TREE}/{study}/{name}", why) for why in (*whys, *_gaps(rows))]
+        found += [Mismatch("missing", f"{TREE}/{study}/{name}", why) for why in (*whys, *_gaps(rows, lost))]
     return found
 
 
@@ -66,10 +68,14 @@ def _with_studies(series: Set[str]) -> set[str]:
     return {*series, *(name.split("/")[0] for name in series)}
 
 
-def _gaps(rows: pd.DataFrame) -> Iterator[str]:
-    """Where both numbers and places leap: blocks of slices may lie apart, and numbers alone may be left out."""
+def _gaps(rows: pd.DataFrame, lost: Set[str] = frozenset()) -> Iterator[str]:
+    """Where both numbers and places leap: blocks of slices may lie apart, and numbers alone may be left out.
+
+    `lost` are the numbers of slices that are there and cannot be read: these alone make no gap.
+    """
     rows = rows.sort_values("instance")
     steps = rows["position_mm"].diff().abs()
     for (before, after), step in zip(pairwise(rows["instance"]), steps.iloc[1:], strict=True):
-        if after - before > 1 and step > 1.5 * steps.median():
+        absent = any(str(number) not in lost for number in range(before + 1, after))
+        if absent and step > 1.5 * steps.median():
             yield f"found no slice between {before} and {after}, which lie {step:.3g} mm apart"

@@ -222,9 +222,10 @@ def _records(manifest: Manifest, located: Located, faults: list[Fault]) -> "pd.D
         faults.append(_refused(located, error))
         return None
     named = {printable(fault.where) for fault in faults}
-    faults += [Fault("skipped", file, reason) for file, reason in records.attrs.get("skipped", ()) if file not in named]
+    more = [Fault("skipped", file, reason) for file, reason in records.attrs.get("skipped", ())]
     unmatched = records.attrs.get("unmatched", ())
-    faults += [Fault("unexpected", file, "no patient can be read from its name") for file in unmatched]
+    more += [Fault("unexpected", file, "no patient can be read from its name") for file in unmatched]
+    faults += [fault for fault in more if printable(fault.where) not in named]
     return records
 
 

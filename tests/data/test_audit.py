@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from rich.console import Console
 
 from medutils.data import registry
-from medutils.data.audit import _candidates, association, audit, near_identical, perceptual_hashes, report
+from medutils.data.audit import _candidates, _interval, association, audit, near_identical, perceptual_hashes, report
 
 
 def film(seed: int, size: int = 96) -> Image.Image:
@@ -249,3 +249,10 @@ def test_real_lumbar_table() -> None:
     assert expected.items() <= found.numbers.items()
     shares = found.prevalence.set_index("label")["share"]
     assert shares[["Normal/Mild", "Moderate", "Severe"]].round(3).tolist() == [0.765, 0.161, 0.063]
+
+
+def test_the_interval_is_as_wide_as_that_of_a_binomial_share() -> None:
+    right = np.arange(400) % 2 == 0
+    value, low, high = _interval(right, np.zeros(400, int), pd.Series([f"p{number}" for number in range(400)]), 0)
+    assert value == 0.5
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 400), rel=0.1)

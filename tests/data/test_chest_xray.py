@@ -87,6 +87,10 @@ def test_a_name_of_no_known_kind_is_a_patient_of_its_own_and_listed(tmp_path: Pa
     [
         (["NORMAL/IM-0001-0001.jpeg", "PNEUMONIA/person1_virus_1.jpeg"], "found the folders NORMAL, PNEUMONIA"),
         (["train/NORMAL/IM-0001-0001.jpeg"], "found the class folders NORMAL;"),
+        (
+            [*KERMANY, "val/NORMAL/IM-0003-0001.jpeg"],
+            "val: found the class folders NORMAL; expected NORMAL and PNEUMONIA",
+        ),
         ([*KERMANY, "train/COVID/a.jpeg"], "found the class folders COVID, NORMAL, PNEUMONIA"),
         ([*KERMANY, "train/NORMAL/person3_virus_3.jpeg"], r"person3_virus_3\.jpeg: its name says viral.*NORMAL"),
         ([*KERMANY, "train/PNEUMONIA/IM-0003-0001.jpeg"], r"IM-0003-0001\.jpeg: its name says normal.*PNEUMONIA"),

@@ -1,13 +1,16 @@
 """Fetch: downloads that break off, wrong hashes, servers without ranges, and archives that must not be trusted."""
 
+import errno
 import hashlib
 import io
 import json
+import os
 import stat
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,8 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medutils.data.fetch import Limits, download, fetch, manual_steps, unpack
-from medutils.data.manifest import Archive, load_manifest
+from medutils.data.fetch import Limits, ResumingDownloader, download, fetch, manual_steps, unpack
+from medutils.data.manifest import Archive, Manifest, load_manifest
 from medutils.errors import InputError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -174,16 +177,61 @@ def test_fetch_puts_the_archives_folder_where_chapters_look(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    shelf.content = zipped({"wide/a/x.png": b"x", "wide/b/y.png": b"y", "other.txt": b"-", "__MACOSX/wide/._x": b"-"})
+    shelf.content = zipped({"wide/a/x.png": b"x", "wide/b/y.png": b"y", "other.txt": b"-", "wide/a/._x.png": b"-"})
     (tmp_path / "medutils" / "datasets" / "chest_xray_pneumonia").mkdir(parents=True)  # empty: nothing was fetched yet
-    manifest = load_manifest("kermany_chest_xray")
-    source = manifest.sources[0].model_copy(update={"archive": archive_at(shelf, root="wide")})
-    found = fetch(manifest.model_copy(update={"sources": [source]}))
+    found = fetch(kermany_at(shelf, root="wide"))
     files = {path.relative_to(found.path).as_posix() for path in found.path.rglob("*") if path.is_file()}
     assert files == {"a/x.png", "b/y.png"}
     assert found.path == tmp_path / "medutils" / "datasets" / "chest_xray_pneumonia"
     assert found.unknown_sha256 == sha(shelf.content)
     assert not (tmp_path / "medutils" / "downloads" / "set.zip").exists()
+
+
+def kermany_at(shelf: Shelf, sha256: str | None = None, root: str = "") -> Manifest:
+    """Kermany's manifest, its archive on the test server."""
+    manifest = load_manifest("kermany_chest_xray")
+    source = manifest.sources[0].model_copy(update={"archive": archive_at(shelf, sha256, root)})
+    return manifest.model_copy(update={"sources": [source]})
+
+
+def test_two_that_fetch_at_once_download_once(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shelf.content = zipped({f"{number}.png": CONTENT[number:] for number in range(5)})
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(fetch, [kermany_at(shelf)] * 2)
+    assert first.path == second.path and len(list(first.path.iterdir())) == 5
+    assert shelf.asked == [""]
+
+
+def test_what_a_killed_fetch_left_is_removed(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shelf.content = zipped({"x.png": b"x"})
+    left = tmp_path / "medutils/datasets/.chest_xray_pneumonia.0.part"
+    left.mkdir(parents=True)
+    fetch(kermany_at(shelf))
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_archive_that_cannot_be_unpacked_is_kept_only_if_it_is_known_to_be_sound(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shelf.content = zipped({"x.png": b"x"})
+    with pytest.raises(InputError, match="found no file in elsewhere"):
+        fetch(kermany_at(shelf, sha(shelf.content) if known else None, root="elsewhere"))
+    assert (tmp_path / "medutils/downloads/set.zip").is_file() is known
+
+
+def test_a_full_disk_is_one_sentence_that_names_the_file(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(ResumingDownloader, "_write", full)
+    with pytest.raises(InputError, match=r"set\.zip: no space left on device"):
+        download(archive_at(shelf), tmp_path)
 
 
 def test_a_dataset_behind_an_account_is_refused_and_its_steps_are_numbered(tmp_path: Path) -> None:

@@ -91,15 +91,18 @@ def test_unexpected_and_missing_files_are_named_and_optional_ones_are_not(films:
 
 def test_what_the_loader_skips_or_refuses_is_a_fault(films: Path) -> None:
     write_picture(films / "b/2.png")
+    (films / "a/new\nline.png").touch()  # corrupt, and skipped as one that the index does not name: one fault
     rows = ("a/1.png;a;x;p1", "a/2.png;a;x;p2", "b/1.png;b;x;p3", "b/9.png;b;x;p3")
     index = "\n".join(["\ufefffile;label;source;patient", *rows])
     (films / "index.csv").write_text(index, encoding="utf-8")
-    counts = {"only": {"a/*.png": 2, "b/*.png": 2}}
-    composed = {"name": "lung_six_class", "optional": ["index.csv"], "counts": counts}
+    counts = {"only": {"a/[12]*.png": 2, "b/*.png": 2}}
+    composed = {"name": "lung_six_class", "optional": ["index.csv", "a/new*"], "counts": counts}
     assert {(fault.kind, fault.where) for fault in check(films, **composed).faults} == {
         ("skipped", "b/9.png"),
         ("skipped", "b/2.png"),
+        ("corrupt", "a/new\nline.png"),
     }
+    (films / "a/new\nline.png").unlink()
     (films / "index.csv").write_text(index.replace("label", "class"), encoding="utf-8")
     (fault,) = check(films, **composed).faults
     assert (fault.kind, fault.where) == ("refused", "set") and "index.csv: found no column 'label'" in fault.what
@@ -260,7 +263,9 @@ def test_a_tree_that_does_not_fit_its_tables_is_a_fault(rsna: Path, name: str) -
     ],
 )
 def test_a_gap_is_one_in_numbers_and_places(instances: list[int], places: list[float], found: list[str]) -> None:
-    assert list(_gaps(pd.DataFrame({"instance": instances, "position_mm": places}))) == found
+    rows = pd.DataFrame({"instance": instances, "position_mm": places})
+    assert list(_gaps(rows)) == found
+    assert list(_gaps(rows, {"4"})) == []  # it is there and cannot be read, which is named already
 
 
 @pytest.mark.parametrize(
