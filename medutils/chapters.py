@@ -68,7 +68,8 @@ class PneumoniaCNN(Parameters):
     )
     seeds: int = Field(3, ge=2, le=100, description="trainings of each network")
     image_size: int = Field(48, ge=0, le=1024, description="pixels a side; 0 for each network's own")
-    epochs: int = Field(10, ge=0, le=1000, description="passes over the training films; 0 for each network's own")
+    epochs: int = Field(7, ge=0, le=1000, description="passes over the training films; 0 for each network's own")
+    batch_size: int = Field(16, ge=0, le=1024, description="films a step; 0 for each network's own")
     validation: Literal["patient", "file", "first", "sixteen"] = Field(
         "patient", description="how validation films are held out"
     )
@@ -135,7 +136,7 @@ CHAPTERS = {
                     "resamples": 100,
                 },
                 "demo": {},
-                "full": {"image_size": 0, "epochs": 0, "resamples": 2000},
+                "full": {"image_size": 0, "epochs": 0, "batch_size": 0, "resamples": 2000},
             },
             find=_find_films,
         ),

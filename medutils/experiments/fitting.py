@@ -35,13 +35,14 @@ MAX_JOBS = 8  # trainings at once: each holds the films in memory
 class Plan:
     """What a chapter asks of every variant.
 
-    epochs, image_size: in place of the variant's own; 0 leaves them
+    epochs, image_size, batch_size: in place of the variant's own; 0 leaves them
     weights: of a backbone: `imagenet`, `phantom` or `none`
     scheme: how validation films are held out; see `Films.hold_out`
     """
 
     epochs: int = 0
     image_size: int = 0
+    batch_size: int = 0
     weights: str = "none"
     scheme: Scheme = "patient"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -49,7 +50,12 @@ class Plan:
 
     def adapt(self, variant: Variant) -> Variant:
         """The variant with this plan's sizes."""
-        settings = replace(variant.settings, epochs=self.epochs or variant.settings.epochs, precision=self.precision)
+        settings = replace(
+            variant.settings,
+            epochs=self.epochs or variant.settings.epochs,
+            batch_size=self.batch_size or variant.settings.batch_size,
+            precision=self.precision,
+        )
         design = replace(variant.design, size=self.image_size or variant.design.size)
         return replace(variant, settings=settings, design=design)
 
