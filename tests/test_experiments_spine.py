@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from medutils.data.spine import open_spine
 from medutils.errors import InputError
-from medutils.evaluate import Estimate, evaluate
+from medutils.evaluate import Estimate, evaluate, f1
 from medutils.experiments import spine
 from medutils.experiments import spine_sentences as sentences
 from medutils.models.mlp import SpineMLP
@@ -42,6 +42,14 @@ def test_the_split_is_by_row_as_written_and_by_patient_when_patients_have_severa
         train, held = spine.writeup_split(spine.Task(twins, "Normal", "Abnormal"), stratified=stratified)
         assert sorted([*train, *held]) == list(range(len(twins)))
         assert not set(twins["patient"].iloc[train]) & set(twins["patient"].iloc[held])
+
+
+def test_other_splits_are_decided_at_the_threshold_of_the_run(task: spine.Task):
+    train, held = spine.writeup_split(task, seed=0)
+    table = task.predictions(held, spine.logistic_regression(task, train, held))
+    for threshold in (0.5, 0.8):
+        of_splits = spine.split_effect(task, threshold, splits=1)
+        assert of_splits["not stratified"] == pytest.approx([f1(table, "Abnormal", threshold)])
 
 
 def test_a_training_part_of_too_few_patients_is_refused(task: spine.Task):
