@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from medutils.data.spine import open_spine
 from medutils.errors import InputError
 from medutils.evaluate import Estimate, evaluate, f1
+from medutils.evidence import reported
 from medutils.experiments import spine
 from medutils.experiments import spine_sentences as sentences
 from medutils.models.mlp import SpineMLP
@@ -103,6 +104,13 @@ def test_the_written_metric_depends_on_the_order_of_the_rows():
     y, logits = (rng.random(62) < 0.68).astype(float), rng.normal(1, 1, 62)
     effect = spine.order_effect(y, logits, 16, orders=50, seed=0)
     assert 0 < effect["lowest"] < effect["pooled"] < effect["highest"] <= 1
+
+
+def test_the_writeups_own_digits_are_means_over_its_batches():
+    log = reported("spine_mlp", "log").value
+    assert "25 have a validation F1" in (right := sentences.printed_digits(log, {"train": 16, "validation": 4}))
+    assert "25 a training F1" in right
+    assert "0 have a validation F1" in sentences.printed_digits(log, {"train": 15, "validation": 3})
 
 
 def test_the_chance_of_ten_rows_without_error():
