@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from medutils.data.spine import open_spine
 from medutils.errors import InputError
-from medutils.evaluate import Estimate, evaluate, f1
+from medutils.evaluate import Estimate, choose_threshold, evaluate, f1
 from medutils.evidence import reported
 from medutils.experiments import spine
 from medutils.experiments import spine_sentences as sentences
@@ -143,6 +143,16 @@ def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Ta
     assert (report.loc[["Col1", "Col2", "Col4"], "explained"] > 0.9999).all()
     assert (report.loc["Col7":"Col12", "uniform_p"] > 0.001).all()
     assert (report.loc[["Col3", "Col6"], "uniform_p"] < 0.001).all()
+
+
+def test_the_threshold_of_a_nested_network_is_chosen_on_its_inner_validation_part(task: spine.Task):
+    folds = spine.nested_folds(task, repeats=1, seed=0)
+    table, fitted = spine.nested_mlp(task, folds, Settings(epochs=3), seed=0)
+    probability = fitted.predict(task.x)
+    for replica, (_, train, validation, test) in enumerate(folds):
+        assert not set(test) & {*train, *validation} and not set(train) & set(validation)
+        part = table[table["record_id"].isin(task.records["record_id"].iloc[test])]
+        assert part["threshold"].unique() == choose_threshold(task.y[validation], probability[replica, validation])
 
 
 def test_importance_tells_the_columns_that_matter_from_noise(task: spine.Task):
