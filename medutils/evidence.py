@@ -222,7 +222,7 @@ def _show(value: Any, claim: Claim, ours: bool = False) -> str:
     if value is None:
         return "undefined"
     number = value * 100 if ours and claim.unit == "%" else value
-    text = f"{number:.0f}" if claim.unit == "rows" else f"{number:.4g}"
+    text = f"{number:.4g}" if ours and claim.unit != "rows" else f"{number:.12g}"  # reported: as it was written
     return f"{text} {claim.unit}".strip()
 
 
