@@ -86,7 +86,7 @@ class Chapter:
     title: str
     parameters: type[Parameters]
     profiles: Mapping[str, Mapping[str, Any]]
-    find: Callable[[Any], Located]
+    find: Callable[[Any], Located]  # its data, which it must be able to use: faults are told before the notebook starts
 
     @property
     def notebook(self) -> Path:
@@ -95,9 +95,10 @@ class Chapter:
 
 
 def _find_spine(parameters: SpineMLP) -> Located:
-    from medutils.data.spine import find_spine
+    from medutils.data.spine import open_spine
 
-    return find_spine(parameters.data)
+    names = parameters.model_dump(include={"class_column", "negative", "positive", "patient_column"})
+    return open_spine(parameters.data, **names)[1]
 
 
 def _find_films(parameters: PneumoniaCNN) -> Located:

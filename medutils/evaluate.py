@@ -63,6 +63,11 @@ def evaluate(
     return {name: _estimate(draws, patients, split) for name, draws in values.items()}
 
 
+def f1(predictions: pd.DataFrame, positive: str, threshold: float | str = 0.5) -> float:
+    """F1 alone, without an interval; see `evaluate`."""
+    return evaluate(predictions, positive, "", threshold, resamples=0)["f1"].value
+
+
 def compare(
     first: pd.DataFrame,
     second: pd.DataFrame,

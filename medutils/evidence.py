@@ -233,7 +233,8 @@ def _show(value: Any, claim: Claim, ours: bool = False) -> str:
     if value is None:
         return "undefined"
     number = value * 100 if ours and claim.unit == "%" else value
-    text = f"{number:.0f}" if claim.unit in ("rows", "films") else f"{number:.4g}"
+    # What was reported stands as it was written.
+    text = f"{number:.4g}" if ours and claim.unit not in ("rows", "films") else f"{number:.12g}"
     return f"{text} {claim.unit}".strip()
 
 

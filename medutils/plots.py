@@ -68,14 +68,18 @@ def show(figure: go.Figure, alt: str, height: int = 380) -> None:
     figure.show(renderer=os.environ.get("MEDUTILS_RENDERER") or None)
 
 
-def table(frame: pd.DataFrame, caption: str) -> None:
-    """Show a table under a caption, which must say what its numbers were made from."""
+def table(frame: pd.DataFrame, caption: str, digits: int | None = None) -> None:
+    """Show a table under a caption, which must say what its numbers were made from.
+
+    `digits` gives numbers that many significant ones, so that measurements of any scale can be read.
+    """
     from IPython.display import display
 
+    shown: dict[str, Any] = {"na_rep": "–", "float_format": f"{{:.{digits}g}}".format if digits else None}
     with pd.option_context("display.max_colwidth", None):
-        html = frame.to_html(border=0, na_rep="–")
+        html = frame.to_html(border=0, **shown)
     html = html.replace(">", f">\n  <caption>{escape(caption)}</caption>", 1)
-    display({"text/html": html, "text/plain": f"{caption}\n{frame.to_string(na_rep='–')}"}, raw=True)
+    display({"text/html": html, "text/plain": f"{caption}\n{frame.to_string(**shown)}"}, raw=True)
 
 
 def say(text: str) -> None:

@@ -53,6 +53,12 @@ def read_csv(path: Path, columns: Collection[str] = (), *, min_rows: int = 0) ->
     return pd.DataFrame(rows, pd.Index(lines, dtype=int), header, dtype=str)[named]
 
 
+def count_columns(path: Path) -> int:
+    """How many columns the header of a CSV file has, those without a name and those that `read_csv` leaves out too."""
+    lines = _csv_lines(path)
+    return len(lines[min(lines)]) if lines else 0
+
+
 def _csv_lines(path: Path) -> dict[int, list[str]]:
     """The cells of each line that holds a value, by the number of the line."""
     try:

@@ -70,4 +70,5 @@ def test_the_three_columns_say_phantom_and_stand_side_by_side(results: Results):
     assert list(table.columns) == ["Reported", "Reference run (real data)", "This run (phantom)"]
     assert table.loc["Training rows"].tolist() == ["248 rows", "248 rows", "248 rows"]
     assert table.loc["Class columns"].tolist() == ["1", "–", "–"]
+    assert table.loc["Training time", "Reported"] == "18.311 s"  # as it was written, to the last digit
     assert table.loc["Epoch with the highest validation F1", "This run (phantom)"] == "not run"

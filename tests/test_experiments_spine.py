@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from medutils.data.spine import open_spine
 from medutils.errors import InputError
-from medutils.evaluate import Estimate, evaluate
+from medutils.evaluate import Estimate, choose_threshold, evaluate, f1
+from medutils.evidence import reported
 from medutils.experiments import spine
 from medutils.experiments import spine_sentences as sentences
 from medutils.models.mlp import SpineMLP
@@ -42,6 +43,14 @@ def test_the_split_is_by_row_as_written_and_by_patient_when_patients_have_severa
         train, held = spine.writeup_split(spine.Task(twins, "Normal", "Abnormal"), stratified=stratified)
         assert sorted([*train, *held]) == list(range(len(twins)))
         assert not set(twins["patient"].iloc[train]) & set(twins["patient"].iloc[held])
+
+
+def test_other_splits_are_decided_at_the_threshold_of_the_run(task: spine.Task):
+    train, held = spine.writeup_split(task, seed=0)
+    table = task.predictions(held, spine.logistic_regression(task, train, held))
+    for threshold in (0.5, 0.8):
+        of_splits = spine.split_effect(task, threshold, splits=1)
+        assert of_splits["not stratified"] == pytest.approx([f1(table, "Abnormal", threshold)])
 
 
 def test_a_training_part_of_too_few_patients_is_refused(task: spine.Task):
@@ -97,6 +106,13 @@ def test_the_written_metric_depends_on_the_order_of_the_rows():
     assert 0 < effect["lowest"] < effect["pooled"] < effect["highest"] <= 1
 
 
+def test_the_writeups_own_digits_are_means_over_its_batches():
+    log = reported("spine_mlp", "log").value
+    assert "25 have a validation F1" in (right := sentences.printed_digits(log, {"train": 16, "validation": 4}))
+    assert "25 a training F1" in right
+    assert "0 have a validation F1" in sentences.printed_digits(log, {"train": 15, "validation": 3})
+
+
 def test_the_chance_of_ten_rows_without_error():
     assert spine.chance_of_a_perfect_sample(0, 62, 10) == 1
     assert spine.chance_of_a_perfect_sample(53, 62, 10) == 0
@@ -127,6 +143,16 @@ def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Ta
     assert (report.loc[["Col1", "Col2", "Col4"], "explained"] > 0.9999).all()
     assert (report.loc["Col7":"Col12", "uniform_p"] > 0.001).all()
     assert (report.loc[["Col3", "Col6"], "uniform_p"] < 0.001).all()
+
+
+def test_the_threshold_of_a_nested_network_is_chosen_on_its_inner_validation_part(task: spine.Task):
+    folds = spine.nested_folds(task, repeats=1, seed=0)
+    table, fitted = spine.nested_mlp(task, folds, Settings(epochs=3), seed=0)
+    probability = fitted.predict(task.x)
+    for replica, (_, train, validation, test) in enumerate(folds):
+        assert not set(test) & {*train, *validation} and not set(train) & set(validation)
+        part = table[table["record_id"].isin(task.records["record_id"].iloc[test])]
+        assert part["threshold"].unique() == choose_threshold(task.y[validation], probability[replica, validation])
 
 
 def test_importance_tells_the_columns_that_matter_from_noise(task: spine.Task):

@@ -10,6 +10,13 @@ from medutils.errors import InputError
 from medutils.run import run_chapter
 
 
+def test_a_table_is_checked_before_the_notebook_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("the notebook was started"))
+    with pytest.raises(InputError, match="found no column 'diagnosis'"):
+        run_chapter("spine_mlp", {"data": "phantom", "class_column": "diagnosis"}, tmp_path / "asked", "smoke")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_chapter_cannot_write_is_named_by_the_folder_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def execute(_, notebook: Path, **__) -> None:
         said = f"{notebook.parent / 'results.json'}: no space left on device"

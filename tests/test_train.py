@@ -93,14 +93,33 @@ def test_the_same_seed_gives_the_same_run_and_the_model_keeps_its_best_epoch():
 
 
 def test_the_best_weights_are_loaded_again_when_the_rate_falls(monkeypatch: pytest.MonkeyPatch):
-    """With a rate that makes the loss climb, the first drop must bring the validation loss back down."""
+    """The rate is one that makes the loss climb, so that it falls soon; the last load ends the training."""
     x, y = tensors(*toy())
     settings = train.Settings(epochs=40, learning_rate=0.5, patience=2)
     torch.manual_seed(0)
-    fit = train.fit(SpineMLP(5), (x[:80], y[:80]), (x[80:], y[80:]), settings, seed=0)
-    rates = fit.history["learning_rate"]
-    assert rates.nunique() > 2
+    model, loaded = SpineMLP(5), []
+
+    def load(state: dict) -> None:
+        SpineMLP.load_state_dict(model, state)
+        logits = model.eval()(x[80:]).squeeze(1)
+        loaded.append(torch.nn.functional.binary_cross_entropy_with_logits(logits, y[80:]).item())
+
+    monkeypatch.setattr(model, "load_state_dict", load)
+    history = train.fit(model, (x[:80], y[:80]), (x[80:], y[80:]), settings, seed=0).history
+    rates = history["learning_rate"]
     assert set(np.round(rates.unique()[:3], 6)) == {0.5, 0.25, 0.125}
+    falls = [*np.flatnonzero(rates.diff() < 0), len(rates)]
+    best = [history["validation_loss"][:fall].min() for fall in falls]
+    assert loaded[: len(falls) - 1] == pytest.approx(best[:-1], rel=1e-5)
+    assert loaded[-1] == pytest.approx(best[-1], rel=1e-5)
+
+
+def test_a_replica_is_standardised_by_its_own_training_rows_alone():
+    x, _ = toy()
+    scaling = train._Scaling(x, torch.tensor([[*range(80)], [*range(40, 120)]]), None)
+    for replica, rows in enumerate((slice(0, 80), slice(40, 120))):
+        np.testing.assert_allclose(scaling.mean[replica, 0], x[rows].mean(0))
+        np.testing.assert_allclose(1 / scaling.factor[replica, 0], x[rows].std(0))
 
 
 def test_replicas_learn_as_the_single_network_does():

@@ -120,6 +120,8 @@ def fetch_vertebral() -> Path:
 
 
 def _check_classes(path: Path, label: pd.Series, classes: tuple[str, str], patient: pd.Series) -> None:
+    if classes[0] == classes[1]:
+        raise InputError(f"positive and negative are both '{classes[0]}'; expected two classes of {label.name}")
     column = label.name
     unknown = label[~label.isin(classes)]
     if len(unknown):

@@ -86,7 +86,7 @@ def _check_trainable(task: Task, train: Rows) -> None:
         )
 
 
-def split_effect(task: Task, splits: int = 200) -> dict[str, NDArray[np.float64]]:
+def split_effect(task: Task, threshold: float = 0.5, splits: int = 200) -> dict[str, NDArray[np.float64]]:
     """F1 of logistic regression on the validation rows of many splits, not stratified and stratified: (splits,) each.
 
     Beside them the share of the positive class in the validation rows, under the same names with `, share`.
@@ -96,7 +96,7 @@ def split_effect(task: Task, splits: int = 200) -> dict[str, NDArray[np.float64]
         for seed in range(splits):
             train, held = writeup_split(task, seed, stratified)
             guess = logistic_regression(task, train, held)
-            found.setdefault(name, []).append(scores(task.y[held], guess - 0.5)["f1"])
+            found.setdefault(name, []).append(scores(task.y[held], guess - threshold)["f1"])
             found.setdefault(f"{name}, share", []).append(task.y[held].mean())
     return {name: np.array(values) for name, values in found.items()}
 

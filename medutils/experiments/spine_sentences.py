@@ -1,10 +1,12 @@
 """Sentences of the chapter on write-up 000 whose words depend on what a run found, so that none contradicts it."""
 
+from typing import Any
+
 import pandas as pd
 from numpy.typing import NDArray
 
 from medutils.evaluate import Estimate
-from medutils.experiments.spine import Task
+from medutils.experiments.spine import LOG_COLUMNS, Task
 
 
 def difference(gap: Estimate) -> str:
@@ -92,6 +94,24 @@ def order_of_rows(order: dict[str, float]) -> str:
         f"It even depends on the order of the rows: the last epoch's predictions have one pooled F1, "
         f"{order['pooled']:.2%}, but the written way gives from {order['lowest']:.2%} to {order['highest']:.2%} in "
         f"{order['orders']} orders."
+    )
+
+
+def printed_digits(log: Any, batches: dict[str, float]) -> str:
+    """How many F1 of the write-up's log are a whole number over the number of its batches, to the last digit printed.
+
+    `log` holds rows of `LOG_COLUMNS`; `batches` the number of batches of the parts `train` and `validation`.
+    """
+    table = pd.DataFrame(log, columns=LOG_COLUMNS)
+    half_a_digit = 0.00051  # of three places printed, and a little for the rounding of a 5
+    whole = {}
+    for part, count in batches.items():
+        total = table[f"{part}_f1"] * count
+        whole[part] = int(((total - total.round()).abs() <= half_a_digit * count).sum())
+    return (
+        f" The write-up's own digits show it: of the {len(table)} epochs in its log, {whole['validation']} have a "
+        f"validation F1 that is a whole number divided by {batches['validation']:.0f}, the count of its batches, and "
+        f"{whole['train']} a training F1 that is one divided by {batches['train']:.0f}."
     )
 
 

@@ -96,6 +96,11 @@ def test_a_faulty_table_is_refused_in_one_sentence_that_names_the_fault(phantom:
     assert "\n" not in str(caught.value)
 
 
+def test_one_name_for_both_classes_is_refused(phantom: Path):
+    with pytest.raises(InputError, match="positive and negative are both 'Normal'; expected two classes of Class_att"):
+        spine.load_spine(phantom, positive="Normal")
+
+
 def test_too_few_patients_of_a_class_are_refused(phantom: Path):
     path = edited(phantom, lambda t: t.assign(who=[f"p{row // 80}" for row in range(len(t))]))
     with pytest.raises(InputError, match=r"'Normal' in 2 patients \(who\); expected at least 10 of each class"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medutils.errors import InputError
-from medutils.tables import few, read_csv
+from medutils.tables import count_columns, few, read_csv
 
 TABLE = "name,value,\nfirst, 1 ,a note\n\nsecond,2\n"
 
@@ -42,6 +42,19 @@ def test_separator_byte_order_mark_and_line_endings_do_not_matter(
 def test_rows_are_told_by_their_line(tmp_path: Path, content: str, rows: dict[int, list[str]]) -> None:
     table = read_csv(written(tmp_path, content))
     assert table.T.to_dict("list") == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("a,b,,\n1,2\n", 4),
+        ("Unnamed: 0,a\n", 2),
+        ("\n\na;b, with a comma;c\n", 3),
+        ("\n", 0),
+    ],
+)
+def test_the_columns_of_a_file_are_counted_with_those_that_are_not_read(tmp_path: Path, content: str, columns: int):
+    assert count_columns(written(tmp_path, content)) == columns
 
 
 @pytest.mark.parametrize(
