@@ -24,7 +24,7 @@ PHANTOM_CODE = [Path(inspect.getfile(part)) for part in (chest_film, chest_findi
 class Course:
     """How long a backbone is trained on phantoms: about two minutes on two cores for the largest of the book."""
 
-    films: int = 2400
+    films: int = 1800
     size: int = 96
     epochs: int = 2
     seed: int = 4711  # no phantom of a chapter has this one
