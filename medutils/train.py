@@ -1,8 +1,10 @@
 """Training: one loop for a network, and its twin for many small networks at once."""
 
 import copy
+import ctypes
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -86,6 +88,18 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def keep_memory() -> None:
+    """Let glibc keep the memory it has: giving it back and asking anew at every step costs a third of the time.
+
+    The environment's `MALLOC_MMAP_THRESHOLD_` and `MALLOC_TRIM_THRESHOLD_` do the same, for those who start the process.
+    """
+    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    for parameter in (mmap_threshold, trim_threshold):
+        libc.mallopt(parameter, 2**31 - 1)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run small networks on one thread: handing 16 rows to a second one costs more than it gives."""
@@ -129,6 +143,7 @@ def fit(
     is no longer finite, or the checkpoint is of another training.
     """
     seed_everything(seed)
+    keep_memory()
     state = _State(model, settings, seed, len(train[1]), len(validation[1]))
     if checkpoint is not None:
         state.resume(checkpoint)
