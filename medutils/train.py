@@ -91,7 +91,7 @@ def seed_everything(seed: int) -> None:
 def keep_memory() -> None:
     """Let glibc keep the memory it has: giving it back and asking anew at every step costs a third of the time.
 
-    The environment's `MALLOC_MMAP_THRESHOLD_` and `MALLOC_TRIM_THRESHOLD_` do the same, for those who start the process.
+    `MALLOC_MMAP_THRESHOLD_` and `MALLOC_TRIM_THRESHOLD_` in the environment do the same from the start of a process.
     """
     if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         return
