@@ -73,6 +73,7 @@ class PneumoniaCNN(Parameters):
     validation: Literal["patient", "file", "first", "sixteen"] = Field(
         "patient", description="how validation films are held out"
     )
+    backbone: str = Field("resnet18", description="a network of the timm library; empty for each network's own")
     weights: Literal["imagenet", "phantom", "none"] = Field("phantom", description="the weights of a backbone")
     precision: Literal["auto", "float32", "bfloat16"] = Field("float32", description="of the arithmetic in training")
     resamples: int = Field(1000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
@@ -106,7 +107,11 @@ def _find_films(parameters: PneumoniaCNN) -> Located:
     from medutils.experiments.variants import chosen
 
     chosen(parameters.variants)
-    return find_films(parameters.data)
+    if parameters.backbone != PneumoniaCNN.model_fields["backbone"].default or parameters.weights == "imagenet":
+        from medutils.models.transfer import check_backbone
+
+        check_backbone(parameters.backbone or "legacy_xception", parameters.weights == "imagenet")
+    return find_films(parameters.data, parameters.positive, parameters.patient_pattern)
 
 
 CHAPTERS = {
@@ -137,7 +142,7 @@ CHAPTERS = {
                     "resamples": 100,
                 },
                 "demo": {},
-                "full": {"image_size": 0, "epochs": 0, "batch_size": 0, "resamples": 2000},
+                "full": {"image_size": 0, "epochs": 0, "batch_size": 0, "backbone": "", "resamples": 2000},
             },
             find=_find_films,
         ),

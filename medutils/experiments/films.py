@@ -105,28 +105,37 @@ def open_films(data: str = "auto", positive: str = "", patient_pattern: str = ""
 
     Raises `InputError` when the folder is no such thing, a class is not in every split, or `positive` is no class.
     """
-    located = find_films(data)
-    records = _records(located, patient_pattern)
+    located, records, classes = _named(data, positive, patient_pattern)
     readable = build_array([Path(path) for path in records["path"]], 32, aspect="squash")
     skipped = [*records.attrs["skipped"], *((str(path), reason) for path, reason in readable.skipped)]
     records = _one_patient_a_content(records.iloc[readable.kept].reset_index(drop=True))
     if not (records["split"] == "test").any():
         records = split_by_patient(records.assign(split=""), SHARES, seed)
+    for split in ("train", "test"):
+        there = set(records.loc[records["split"] == split, "label"])
+        if missing := [name for name in classes if name not in there]:
+            raise InputError(f"{located.path}: found no film of {missing[0]} in {split}; expected some of every class")
+    return Films(records, classes, located, tuple(skipped))
+
+
+def find_films(data: str = "auto", positive: str = "", patient_pattern: str = "") -> Located:
+    """Find the films, or make the phantom, and look at their names alone; see `open_films`."""
+    return _named(data, positive, patient_pattern)[0]
+
+
+def _named(data: str, positive: str, patient_pattern: str) -> tuple[Located, pd.DataFrame, tuple[str, ...]]:
+    """Where films were found, their records, and their classes, the positive one last."""
+    located = _located(data)
+    records = _records(located, patient_pattern)
     classes = sorted(set(records["label"]))
     positive = positive or ("PNEUMONIA" if "PNEUMONIA" in classes else classes[-1])
     if positive not in classes:
         raise InputError(f"positive: found '{positive}'; expected one of the classes {few(classes)}")
-    for split in ("train", "test"):
-        if missing := [
-            name for name in classes if not ((records["split"] == split) & (records["label"] == name)).any()
-        ]:
-            raise InputError(f"{located.path}: found no film of {missing[0]} in {split}; expected some of every class")
-    order = (*(name for name in classes if name != positive), positive)
-    return Films(records, order, located, tuple(skipped))
+    return located, records, (*(name for name in classes if name != positive), positive)
 
 
-def find_films(data: str = "auto") -> Located:
-    """Find the films, or make the phantom; see `locate`. The user's own folder bears its own name."""
+def _located(data: str) -> Located:
+    """Where the films are, see `locate`; the user's own folder bears its own name."""
     located = locate("kermany_chest_xray", data, dataset("kermany_chest_xray").make)
     if data in ("auto", "phantom") or located.kind == "phantom":
         return located

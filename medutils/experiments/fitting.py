@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from joblib import Parallel, cpu_count, delayed
 from torch import Tensor, nn
 
@@ -36,6 +37,7 @@ class Plan:
     """What a chapter asks of every variant.
 
     epochs, image_size, batch_size: in place of the variant's own; 0 leaves them
+    backbone: in place of those of the variants that have one; empty leaves them
     weights: of a backbone: `imagenet`, `phantom` or `none`
     scheme: how validation films are held out; see `Films.hold_out`
     """
@@ -43,6 +45,7 @@ class Plan:
     epochs: int = 0
     image_size: int = 0
     batch_size: int = 0
+    backbone: str = ""
     weights: str = "none"
     scheme: Scheme = "patient"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -56,7 +59,8 @@ class Plan:
             batch_size=self.batch_size or variant.settings.batch_size,
             precision=self.precision,
         )
-        design = replace(variant.design, size=self.image_size or variant.design.size)
+        backbone = variant.design.backbone and (self.backbone or variant.design.backbone)
+        design = replace(variant.design, size=self.image_size or variant.design.size, backbone=backbone)
         return replace(variant, settings=settings, design=design)
 
 
@@ -244,9 +248,11 @@ def frozen_features(network: FilmClassifier, x: Tensor, precision: str) -> Tenso
         [_tensors(network.backbone.state_dict()), _tensors(network.preprocess.state_dict()), _bytes(x), precision]
     )
     path = cache_dir() / "features" / f"{key}.npy"
-    if not path.is_file():
-        with written_whole(path) as part, part.open("wb") as file:
-            _write_features(file, network, x, precision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            with written_whole(path) as part, part.open("wb") as file:
+                _write_features(file, network, x, precision)
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 

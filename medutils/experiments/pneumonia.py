@@ -195,6 +195,14 @@ def spread(trainings: Mapping[str, Sequence[Training]], positive: str) -> pd.Dat
     ).T.rename_axis("variant")
 
 
+def histories(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[str, list[float]]]:
+    """Loss and accuracy of every epoch of each network's first seed."""
+    return {
+        name: group[0].history.drop(columns=["epoch", "learning_rate"]).round(4).to_dict("list")
+        for name, group in trainings.items()
+    }
+
+
 def last_epochs(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[str, Any]]:
     """The last row of each variant's history, averaged over its seeds."""
     return {
@@ -236,7 +244,7 @@ def most_wrong(training: Training, films: int) -> pd.DataFrame:
     said = probability.argmax(1)
     table = table.assign(sure=probability[np.arange(len(table)), said])[said != truth].nlargest(films, "sure")
     title = [
-        f"{true}, called {classes[number]}" for true, number in zip(table["y_true"], said[table.index], strict=True)
+        f"{true}, called<br>{classes[number]}" for true, number in zip(table["y_true"], said[table.index], strict=True)
     ]
     return table[["record_id"]].assign(title=title, sure=table["sure"])
 

@@ -18,13 +18,9 @@ def make_backbone(design: Architecture, pretrained: bool = False) -> nn.Module:
     `pretrained` downloads ImageNet weights, or finds them in the cache of earlier downloads. Raises `InputError` when
     the name is not known, or the weights are neither there nor to be had.
     """
-    timm = _timm()
-    if design.backbone not in timm.list_models():
-        raise InputError(f"backbone: found '{design.backbone}'; expected a model of the timm library, such as resnet18")
-    if pretrained:
-        _check_reachable(design.backbone)
+    check_backbone(design.backbone, pretrained)
     try:
-        return timm.create_model(
+        return _timm().create_model(
             design.backbone, pretrained=pretrained, num_classes=0, global_pool="", in_chans=design.channels
         )
     except OSError as error:
@@ -37,6 +33,14 @@ def own_preprocessing(design: Architecture) -> Architecture:
     if given is None or design.deviation != Architecture().deviation or design.channels != len(given.mean):
         return design
     return replace(design, mean=tuple(given.mean), deviation=tuple(given.std))
+
+
+def check_backbone(name: str, pretrained: bool = False) -> None:
+    """Raise `InputError` when timm has no such network, or its ImageNet weights are asked for and cannot be had."""
+    if name not in _timm().list_models():
+        raise InputError(f"backbone: found '{name}'; expected a network of the timm library, such as resnet18")
+    if pretrained:
+        _check_reachable(name)
 
 
 def _timm() -> ModuleType:
