@@ -68,7 +68,7 @@ class PneumoniaCNN(Parameters):
     )
     seeds: int = Field(3, ge=2, le=100, description="trainings of each network")
     image_size: int = Field(48, ge=0, le=1024, description="pixels a side; 0 for each network's own")
-    epochs: int = Field(7, ge=0, le=1000, description="passes over the training films; 0 for each network's own")
+    epochs: int = Field(6, ge=0, le=1000, description="passes over the training films; 0 for each network's own")
     batch_size: int = Field(16, ge=0, le=1024, description="films a step; 0 for each network's own")
     validation: Literal["patient", "file", "first", "sixteen"] = Field(
         "patient", description="how validation films are held out"

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -161,17 +162,27 @@ def train_all(
     `starts` are the trainings, one a seed, whose weights to begin with.
     """
     begin: list[Training | None] = [*starts] or [None] * seeds
-    work = [(name, number) for name in variants for number in range(seeds)]
-    for size in {plan.adapt(variant).design.size for variant in variants.values()}:
+    # Those on a backbone come last: its weights are made, beside the others, by the job that comes first.
+    ordered = sorted(variants, key=lambda name: bool(variants[name].design.backbone))
+    designs = [plan.adapt(variant).design for variant in variants.values()]
+    for size in {design.size for design in designs}:
         films.pixels(size)  # decoded here, once, and not in every process
-    jobs = 1 if torch.cuda.is_available() else min(cpu_count(), len(work), MAX_JOBS)
+    needed = {design.backbone: design for design in designs if design.backbone and plan.weights == "phantom"}
     sent = films.without_pixels()
-    calls = (
-        delayed(_train_apart)(sent, variants[name], plan.seed + number, plan, begin[number]) for name, number in work
-    )
-    for done, _ in enumerate(Parallel(n_jobs=jobs, return_as="generator_unordered")(calls), start=1):
-        if progress:
-            progress(done, len(work))
+    work = [
+        *(delayed(_apart)(phantom_weights, design) for design in needed.values()),
+        *(
+            delayed(_apart)(train_variant, sent, variants[name], plan.seed + number, plan, begin[number])
+            for name in ordered
+            for number in range(seeds)
+        ),
+    ]
+    jobs = 1 if torch.cuda.is_available() else min(cpu_count(), len(work), MAX_JOBS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped")  # joblib starts those anew that have grown large
+        for done, _ in enumerate(Parallel(n_jobs=jobs, return_as="generator_unordered")(work), start=1):
+            if progress:
+                progress(done, len(work))
     with one_thread():
         return {
             name: [train_variant(films, variant, plan.seed + n, plan, begin[n]) for n in range(seeds)]
@@ -179,10 +190,10 @@ def train_all(
         }
 
 
-def _train_apart(films: Films, variant: Variant, seed: int, plan: Plan, start: Training | None) -> None:
-    """Train in a process of its own; what it gives is on disk."""
+def _apart(work: Callable[..., object], *given: object) -> None:
+    """Do work in a process of its own, on one core; what it gives is on disk."""
     with one_thread():
-        train_variant(films, variant, seed, plan, start)
+        work(*given)
 
 
 def _train(

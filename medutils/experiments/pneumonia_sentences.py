@@ -201,13 +201,15 @@ def raw(first_loss: Mapping[str, float], found: Scores, weights: str, told: Mapp
 def leak(found: Mapping[str, Mapping[str, float]]) -> str:
     """What drawing films flatters by."""
     gap = {scheme: one["validation"] - one["test"] for scheme, one in found.items()}
-    larger = "larger" if gap["file"] > gap["patient"] else "not larger"
+    order = "larger" if gap["file"] > gap["patient"] else "not larger"
+    rest = (
+        " What is left by patient is the other half of the story: the test films differ from the training films."
+        if gap["patient"] > 0
+        else ""
+    )
     return (
-        f"Validation is above test by {gap['file']:+.3f} when films are drawn and by {gap['patient']:+.3f} when "
-        "patients "
-        f"are. The gap by film is {larger}. What remains by patient is the other half of the story: the test films "
-        "differ "
-        "from the training films."
+        f"Validation less test is {gap['file']:+.3f} when films are drawn and {gap['patient']:+.3f} when patients are. "
+        f"The gap by film is {order}.{rest}"
     )
 
 

@@ -22,10 +22,10 @@ PHANTOM_CODE = [Path(inspect.getfile(part)) for part in (chest_film, chest_findi
 
 @dataclass(frozen=True)
 class Course:
-    """How long a backbone is trained on phantoms: about two minutes on two cores for the largest of the book."""
+    """How long a backbone is trained on phantoms: within two minutes on one core for the largest of the book."""
 
     films: int = 1800
-    size: int = 96
+    size: int = 64
     epochs: int = 2
     seed: int = 4711  # no phantom of a chapter has this one
 
