@@ -201,7 +201,7 @@ def raw(first_loss: Mapping[str, float], found: Scores, weights: str, told: Mapp
 def leak(found: Mapping[str, Mapping[str, float]]) -> str:
     """What drawing films flatters by."""
     gap = {scheme: one["validation"] - one["test"] for scheme, one in found.items()}
-    order = "larger" if gap["file"] > gap["patient"] else "not larger"
+    order = "larger" if gap["file"] > gap["patient"] + 1e-9 else "not larger"
     rest = (
         " What is left by patient is the other half of the story: the test films differ from the training films."
         if gap["patient"] > 0
@@ -265,7 +265,7 @@ def collapsed(found: Mapping[str, int], scores: Scores) -> str:
         return "None of these trainings collapsed."
     return (
         "; ".join(
-            f"{name} collapsed in {found[name]} trainings, with a mean accuracy of "
+            f"{name} collapsed in {found[name]} of its trainings, with a mean accuracy of "
             f"{scores[name]['accuracy'].value:.3f} and a "
             f"specificity of {scores[name]['specificity'].value:.3f}"
             for name in names

@@ -24,7 +24,7 @@ PHANTOM_CODE = [Path(inspect.getfile(part)) for part in (chest_film, chest_findi
 class Course:
     """How long a backbone is trained on phantoms: within two minutes on one core for the largest of the book."""
 
-    films: int = 1800
+    films: int = 1200
     size: int = 64
     epochs: int = 2
     seed: int = 4711  # no phantom of a chapter has this one
