@@ -19,7 +19,7 @@ def test_a_backbone_gives_feature_maps_for_its_channels():
 
 
 def test_an_unknown_backbone_is_refused():
-    with pytest.raises(InputError, match="backbone: found 'resnet19'; expected a model of the timm library"):
+    with pytest.raises(InputError, match="backbone: found 'resnet19'; expected a network of the timm library"):
         make_backbone(replace(RESNET, backbone="resnet19"))
 
 
