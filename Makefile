@@ -27,8 +27,15 @@ lint: $(READY)  ## ruff (format and check), mypy, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(READY)  ## measure our code against the write-ups' way of doing it, as ratios
+bench: $(READY) $(if $(KERAS),.venv-bench/ready)  ## our code against the write-ups' way, as ratios (KERAS=1: beside Keras too)
 	@$(BIN)/python -m bench
+
+# In an environment of its own: TensorFlow and torch need not agree on anything.
+.venv-bench/ready: requirements-bench.txt
+	@echo "installing requirements-bench.txt into .venv-bench" && $(PYTHON) -m venv .venv-bench
+	@if command -v uv >/dev/null; then uv pip install --quiet --python .venv-bench/bin/python -r requirements-bench.txt; \
+	else .venv-bench/bin/python -m pip install --quiet -r requirements-bench.txt; fi
+	@touch $@
 
 clean:  ## remove what was built (the environment stays; delete .venv to remove that too)
 	rm -rf _build

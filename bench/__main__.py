@@ -1,6 +1,6 @@
 """`make bench`: every measurement, one after the other."""
 
-from bench import images, phantoms, spine
+from bench import images, phantoms, pneumonia, spine
 
-for measurement in (spine, images, phantoms):
+for measurement in (spine, pneumonia, images, phantoms):
     measurement.main()

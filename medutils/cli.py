@@ -37,7 +37,7 @@ def run(
     profile: ProfileName = None,
     data: Data = None,
     out: Annotated[
-        str | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv and weights.pt.")
+        str | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv and the network.")
     ] = None,
 ) -> None:
     """Run a chapter on a data set, the phantom or your own data."""
@@ -109,6 +109,56 @@ def reference(
     print(path)
 
 
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that holds model.pt, or that file.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, and folders of images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
+    gradcam: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each film with a heat map over it to this folder.")
+    ] = None,
+) -> None:
+    """Let an exported model predict images."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from medutils.exported import image_files, load_model, write_heat_maps
+
+    files = image_files(images)
+    model = load_model(run)
+    table = model.predict(files)
+    skipped = table.attrs["skipped"]
+    if gradcam is not None:
+        table["gradcam"] = [str(path) for path in write_heat_maps(model, table, gradcam)]
+    trained_on = str(model.about.data)
+    if as_json:
+        table = table.assign(trained_on=trained_on, notice=NOT_FOR_CLINICAL_USE)
+        print(json.dumps(table.to_dict("records"), indent=1))
+    else:
+        title = (
+            f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.3f} on"
+        )
+        table = table.drop(columns="gradcam", errors="ignore")
+        shown = Table(*(Column(_printable(name), overflow="fold") for name in table), title=_printable(title))
+        for row in table.itertuples(index=False):
+            shown.add_row(*(_printable(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
+        Console(markup=False, emoji=False, highlight=False).print(shown)
+        print(NOT_FOR_CLINICAL_USE)
+        if gradcam is not None:
+            print(_printable(f"Heat maps: {gradcam}"))
+    for file, reason in skipped:
+        print(_printable(f"medutils: {file}: {reason}"), file=sys.stderr)
+    if skipped:
+        raise InputError(f"IMAGE: found {len(skipped)} of {len(files)} that cannot be read, named above; expected none")
+
+
+def _printable(text: str) -> str:
+    """Names of files can hold anything: what a terminal might act on is written as an escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, str]:
     """Parameters from `-p NAME=VALUE` and from options of their own; one that is given twice must be the same."""
     given: dict[str, str] = {}
@@ -130,5 +180,5 @@ def main() -> None:
         app()
     except (InputError, OSError) as error:
         said = error if isinstance(error, InputError) else explain(error, Path.cwd())
-        print("medutils:", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(said)), file=sys.stderr)
+        print("medutils:", _printable(str(said)), file=sys.stderr)
         sys.exit(1)

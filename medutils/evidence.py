@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,7 +24,7 @@ from medutils.evaluate import Estimate, compare, evaluate
 from medutils.files import BOOK, sha256, write_json, write_text, written_whole
 from medutils.tables import check_predictions
 
-LIBRARIES = ("torch", "torchvision", "fastai", "scikit-learn", "numpy", "pandas")
+LIBRARIES = ("torch", "torchvision", "timm", "fastai", "scikit-learn", "numpy", "pandas")
 
 
 class Claim(BaseModel):
@@ -74,6 +75,15 @@ def reported_value(chapter: str, claim: str) -> float:
     if not isinstance(found.value, float):
         raise TypeError(f"{claim} is not a single number")
     return found.value / 100 if found.unit == "%" else found.value
+
+
+def reported_values(chapter: str) -> dict[str, Any]:
+    """All the numbers of a chapter's claims by id, those in percent as shares."""
+    claims = load_reported(chapter).claims
+    return {
+        claim.id: claim.value / 100 if claim.unit == "%" and isinstance(claim.value, float) else claim.value
+        for claim in claims
+    }
 
 
 def reference_path(chapter: str) -> Path:
@@ -218,11 +228,13 @@ def _answer(results: dict[str, Any] | None, claim: Claim) -> str:
 def _show(value: Any, claim: Claim, ours: bool = False) -> str:
     if isinstance(value, list):
         text = re.sub(r"\.0\b", "", json.dumps(value))
-        return text if len(text) <= 40 else f"{len(value)} × {len(value[0])} numbers"
+        size = " × ".join(map(str, np.shape(value)))
+        return text if len(text) <= 48 else f"{size} numbers"
     if value is None:
         return "undefined"
     number = value * 100 if ours and claim.unit == "%" else value
-    text = f"{number:.4g}" if ours and claim.unit != "rows" else f"{number:.12g}"  # reported: as it was written
+    # What was reported stands as it was written.
+    text = f"{number:.4g}" if ours and claim.unit not in ("rows", "films") else f"{number:.12g}"
     return f"{text} {claim.unit}".strip()
 
 

@@ -1,8 +1,10 @@
 """Every figure of the book, in one style. Each takes the sentence that stands in for it when it cannot be seen."""
 
+import base64
 import hashlib
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
+from PIL import Image
 from plotly.io.base_renderers import MimetypeRenderer
 from plotly.subplots import make_subplots
 
@@ -91,6 +94,41 @@ def class_bars(labels: pd.Series, on_what: str) -> go.Figure:
     counts = labels.value_counts()
     bars = go.Bar(x=counts.index, y=counts, text=counts, marker_color=[BLUE, ORANGE, *COLOURS[2:]][: len(counts)])
     return go.Figure(bars).update_layout(title=f"Rows by class ({on_what})", yaxis_title="rows")
+
+
+def class_bars_by(counts: pd.DataFrame, title: str) -> go.Figure:
+    """Number of films in each class (columns), side by side for each split (rows)."""
+    figure = go.Figure().update_layout(title=title, yaxis_title="films", margin_b=LEGEND_ROOM)
+    for colour, name in zip([BLUE, ORANGE, *COLOURS[2:]], counts, strict=False):
+        figure.add_bar(x=counts.index, y=counts[name], text=counts[name], name=name, marker_color=colour)
+    return figure
+
+
+def films(images: np.ndarray, titles: Sequence[str], title: str, columns: int = 5) -> go.Figure:
+    """Pictures, uint8 of (n, size, size) or (n, size, size, 3), each under its title."""
+    rows = -(-len(images) // columns)
+    figure = make_subplots(
+        rows=rows, cols=min(columns, len(images)), subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.12
+    )
+    for place, image in enumerate(images):
+        colour = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+        content = io.BytesIO()
+        Image.fromarray(colour).save(content, format="png")
+        source = "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+        figure.add_trace(go.Image(source=source, hoverinfo="skip"), row=place // columns + 1, col=place % columns + 1)
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    return figure.update_annotations(font_size=11).update_layout(title=title)
+
+
+def counter(what: str) -> Callable[[int, int], None]:
+    """A progress callback that writes to the terminal a run was started from, and nothing into the page."""
+
+    def tell(done: int, total: int) -> None:
+        if terminal := os.environ.get("MEDUTILS_TERMINAL"):
+            with open(terminal, "w") as out:  # noqa: PTH123 - a device, not a file
+                print(f"\r{what} {done} of {total} ", end="", file=out)
+
+    return tell
 
 
 def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:

@@ -49,6 +49,10 @@ def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress:
     from traitlets.config import Config
 
     os.environ["MEDUTILS_RENDERER"] = renderer
+    # A kernel's own standard error ends up in the notebook; what tells of progress goes to the terminal itself.
+    os.environ["MEDUTILS_TERMINAL"] = (
+        f"/proc/{os.getpid()}/fd/2" if progress and Path("/proc/self/fd/2").exists() else ""
+    )
     try:
         papermill.execute_notebook(
             chapter.notebook,

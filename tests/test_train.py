@@ -1,11 +1,20 @@
 """Training: reproducible, faithful to the write-up, and the same for one network and for many at once."""
 
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from medutils import train
+from medutils.errors import InputError
+from medutils.models.augment import Augmentation
+from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.mlp import ReplicatedMLP, SpineMLP, binary_loss
 
 
@@ -155,3 +164,157 @@ def test_replicas_may_have_validation_parts_of_unequal_size_and_columns_of_their
 def test_a_last_batch_of_one_row_is_left_out():
     assert train._batches(33, 16) == [slice(0, 16), slice(16, 32)]
     assert train._batches(24, 16) == [slice(0, 16), slice(16, 32)]
+
+
+# --- checkpoints, and the other ways to train -------------------------------------------------------------------------
+
+DESIGN = Architecture(size=16, channels=1, widths=(4,), dropouts=(0.3,), dense=4, l2=0.01, penalised=("conv1",))
+AUGMENTATION = Augmentation(degrees=10, flip_horizontal=True)
+PLATEAU = train.Settings(epochs=6, learning_rate=0.05, patience=1, keep="best")
+CYCLE = train.Settings(epochs=6, learning_rate=0.01, cycle=True, weight_decay=0.01, keep="last")
+
+
+class Stopped(Exception):
+    """What ends a training in the middle."""
+
+
+def stop():
+    raise Stopped
+
+
+def films(classes=2, rows=60):
+    generator = torch.Generator().manual_seed(3)
+    y = torch.arange(rows) % classes
+    x = torch.randint(0, 120, (rows, 16, 16), dtype=torch.uint8, generator=generator)
+    return x + (40 * y[:, None, None]).to(torch.uint8), y
+
+
+def train_films(settings, checkpoint=None, end_after=0, seed=5, classes=2):
+    """Train a small network with dropout, augmentation and a penalty; call `stop` after an epoch if asked."""
+
+    def progress(epoch, _):
+        if epoch == end_after:
+            stop()
+
+    torch.manual_seed(seed)
+    network = FilmClassifier(DESIGN, classes, AUGMENTATION)
+    x, y = films(classes)
+    found = train.fit(
+        network,
+        (x[:40], y[:40]),
+        (x[40:], y[40:]),
+        settings,
+        seed,
+        progress if end_after else None,
+        checkpoint=checkpoint,
+    )
+    return found, network.state_dict()
+
+
+def assert_same(one, other):
+    (fit, state), (again, state_again) = one, other
+    assert fit.history.equals(again.history)
+    for name in ("train_logits", "train_targets", "train_logits_after", "validation_logits", "best_epoch"):
+        np.testing.assert_array_equal(getattr(fit, name), getattr(again, name))
+    assert all(torch.equal(value, state_again[name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize("settings", [PLATEAU, CYCLE], ids=["plateau", "cycle"])
+@pytest.mark.parametrize("end_after", [1, 4])
+def test_an_interrupted_training_goes_on_to_the_very_numbers_of_an_uninterrupted_one(tmp_path, settings, end_after):
+    whole = train_films(settings)
+    assert whole[0].history["learning_rate"].nunique() > 1
+    with pytest.raises(Stopped):
+        train_films(settings, tmp_path / "c.pt", end_after)
+    assert_same(train_films(settings, tmp_path / "c.pt"), whole)
+    assert_same(train_films(settings, tmp_path / "c.pt"), whole)  # and one that had ended is only read
+    assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_a_training_really_killed_goes_on_to_the_very_numbers_of_an_uninterrupted_one(tmp_path):
+    here = Path(__file__)
+    script = (
+        f"import os, signal, sys; sys.path.insert(0, {str(here.parent)!r}); import {here.stem} as tests, torch\n"
+        f"torch.set_num_threads({torch.get_num_threads()})\n"
+        "tests.stop = lambda: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"tests.train_films(tests.PLATEAU, tests.Path({str(tmp_path / 'c.pt')!r}), end_after=3)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["epoch"] == 3
+    assert_same(train_films(PLATEAU, tmp_path / "c.pt"), train_films(PLATEAU))
+
+
+@pytest.mark.parametrize("other", [{"seed": 6}, {"classes": 3}, {"settings": replace(PLATEAU, learning_rate=0.04)}])
+def test_the_checkpoint_of_another_training_is_refused(tmp_path, other):
+    with pytest.raises(Stopped):
+        train_films(PLATEAU, tmp_path / "c.pt", end_after=1)
+    with pytest.raises(InputError, match=r"c\.pt: found the checkpoint of another training; expected"):
+        train_films(**{"settings": PLATEAU, "checkpoint": tmp_path / "c.pt", **other})
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda _: b"", lambda _: b"weights"])
+def test_a_damaged_checkpoint_is_refused_and_left_as_it_was(tmp_path, damage):
+    path = tmp_path / "c.pt"
+    with pytest.raises(Stopped):
+        train_films(PLATEAU, path, end_after=1)
+    path.write_bytes(damage(path.read_bytes()))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"c\.pt: "):
+        train_films(PLATEAU, path)
+    assert path.read_bytes() == before
+
+
+STOPS = train.Settings(epochs=60, learning_rate=0.05, patience=0, stop_after=3)
+
+
+def test_training_stops_when_the_validation_loss_has_not_fallen_for_so_many_epochs():
+    found, _ = train_films(STOPS)
+    assert len(found.history) == found.best_epoch + 3 < 60
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_kept_are_those_of_the_best_or_of_the_last_epoch(keep):
+    found, state = train_films(replace(STOPS, keep=keep))
+    network = FilmClassifier(DESIGN)
+    network.load_state_dict(state)
+    kept = found.validation_logits[found.best_epoch - 1 if keep == "best" else -1]
+    assert np.array_equal(train.predict(network, films()[0][40:]).numpy(), kept)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_class_weights_count_the_rows_of_each_class(classes):
+    weights = (0.5, 2.0, 3.0)[:classes]
+    logits, y = torch.randn(12, classes, generator=torch.Generator().manual_seed(0)), torch.arange(12) % classes
+    given = logits[:, 1] - logits[:, 0] if classes == 2 else logits  # one logit says as much of two classes
+    each = torch.nn.functional.cross_entropy(logits, y, reduction="none")
+    assert train.criterion(given, y) == pytest.approx(float(each.mean()), rel=1e-5)
+    assert train.criterion(given, y, weights) == pytest.approx(
+        float((each * torch.tensor(weights)[y]).mean()), rel=1e-5
+    )
+
+
+def test_a_class_that_counts_more_is_said_more_often():
+    settings = replace(PLATEAU, learning_rate=0.005, patience=0)
+    low, high = (train_films(replace(settings, class_weights=pair))[0] for pair in ((5.0, 0.2), (0.2, 5.0)))
+    assert high.validation_logits[-1].mean() > low.validation_logits[-1].mean() + 0.5
+
+
+def test_a_loss_that_is_no_longer_finite_is_refused_in_one_sentence():
+    with pytest.raises(InputError, match="learning_rate: at 1e\\+30 the loss is no longer finite in epoch 1") as found:
+        train_films(replace(PLATEAU, learning_rate=1e30))
+    assert "\n" not in str(found.value)
+
+
+def test_several_classes_are_learned_with_a_logit_each():
+    found, _ = train_films(replace(PLATEAU, epochs=25, learning_rate=0.02, patience=0), classes=3)
+    assert found.validation_logits.shape == (25, 20, 3)
+    assert found.train_logits.shape == (25, 40, 3)
+    assert (found.validation_logits[found.best_epoch - 1].argmax(1) == (np.arange(40, 60) % 3)).mean() > 0.8
+
+
+def test_the_training_rows_are_scored_again_only_when_asked():
+    x, y = films()
+    found = train.fit(FilmClassifier(DESIGN), (x, y), (x, y), replace(PLATEAU, epochs=1), 0, score_training=False)
+    assert found.train_logits_after.shape == (1, 0)
+    assert found.history["train_loss_after"].isna().all()

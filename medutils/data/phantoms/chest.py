@@ -72,7 +72,7 @@ class _Shot:
     name: str  # the patient as the source names them
 
 
-def make_kermany(folder: Path, *, films: tuple[int, int] = (600, 150), seed: int = 0, size: int = 152) -> None:
+def make_kermany(folder: Path, *, films: tuple[int, int] = (1100, 250), seed: int = 0, size: int = 152) -> None:
     """Write `{train,test}/{NORMAL,PNEUMONIA}/*.jpeg` as in the Kaggle copy of Kermany et al.'s children's films.
 
     Parameters

@@ -1,0 +1,158 @@
+"""Films in class folders, made ready for a network: found, read, decoded and split by patient."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medutils.data.chest_xray import KERMANY_CLASSES, load_class_folders, load_kermany
+from medutils.data.images import build_array
+from medutils.data.manifest import Located, locate
+from medutils.data.registry import dataset
+from medutils.data.splits import content_hashes, split_by_patient
+from medutils.errors import InputError
+from medutils.tables import few
+
+Rows = NDArray[np.int64]
+Scheme = Literal["patient", "file", "first", "sixteen"]
+
+SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}  # for films that come without a split
+MIN_HELD = 50  # fewer validation films than this are taken as training films, as both write-ups take Kaggle's 16
+
+
+@dataclass(frozen=True, eq=False)
+class Films:
+    """Films ready for a network.
+
+    records: the films that can be read, with `split` filled with train and test, and validation if the user's has one
+    classes: the classes, the positive one last
+    skipped: what was left out, each with the reason
+    """
+
+    records: pd.DataFrame
+    classes: tuple[str, ...]
+    located: Located
+    skipped: tuple[tuple[str, str], ...] = ()
+    _pixels: dict[int, Tensor] = field(default_factory=dict)
+
+    @property
+    def positive(self) -> str:
+        return self.classes[-1]
+
+    @property
+    def two(self) -> tuple[str, str]:
+        """The names of a decision: the negative class, or `other` where there are several, and the positive one."""
+        return (self.classes[0] if len(self.classes) == 2 else "other", self.positive)
+
+    @cached_property
+    def y(self) -> Tensor:
+        """(films,) class numbers; the positive class of two is 1."""
+        return torch.tensor([self.classes.index(label) for label in self.records["label"]])
+
+    def rows(self, *splits: str) -> Rows:
+        """Row numbers of the films of some splits."""
+        return np.flatnonzero(self.records["split"].isin(splits))
+
+    def pixels(self, size: int) -> Tensor:
+        """uint8 (films, size, size), grey, squashed to a square as in both write-ups; decoded once and kept on disk."""
+        if size not in self._pixels:
+            paths = [Path(path) for path in self.records["path"]]
+            self._pixels[size] = torch.from_numpy(
+                np.array(build_array(paths, size, aspect="squash", strict=True).pixels)
+            )
+        return self._pixels[size]
+
+    def without_pixels(self) -> "Films":
+        """The same films without what is decoded, to be sent to another process."""
+        return replace(self, _pixels={})
+
+    def hold_out(self, scheme: Scheme, share: float, seed: int) -> "Films":
+        """The same films with a part of the training films made validation films.
+
+        `patient` keeps all films of a patient together; `file` draws films, as write-up 002 does; `first` takes the
+        first films of each class by name, as write-up 003 does; `sixteen` takes the `val` folder, or where there is
+        none eight films of each class. A validation split of the user's own is kept.
+        """
+        given = int((self.records["split"] == "validation").sum())
+        if given >= MIN_HELD or (given and scheme == "sixteen"):
+            return self
+        records = self.records.assign(split=self.records["split"].replace("validation", "train"))
+        if scheme == "patient":
+            return replace(
+                self, records=split_by_patient(records, {"train": 1 - share, "validation": share}, seed, ("test",))
+            )
+        train = records[records["split"] == "train"]
+        if scheme == "first":
+            ordered = train.sort_values("record_id").groupby("label")
+            held = [name for _, part in ordered for name in part.index[: round(share * len(part))]]
+        elif scheme == "file":
+            held = train.sample(frac=share, random_state=seed).index.tolist()
+        else:
+            held = train.groupby("label").sample(8, random_state=seed).index.tolist()
+        return replace(
+            self, records=records.assign(split=records["split"].mask(records.index.isin(held), "validation"))
+        )
+
+
+def open_films(data: str = "auto", positive: str = "", patient_pattern: str = "", seed: int = 0) -> Films:
+    """Find films in class folders and read their names: Kermany's, the phantom, or the user's own folder.
+
+    Raises `InputError` when the folder is no such thing, a class is not in every split, or `positive` is no class.
+    """
+    located, records, classes = _named(data, positive, patient_pattern)
+    readable = build_array([Path(path) for path in records["path"]], 32, aspect="squash")
+    skipped = [*records.attrs["skipped"], *((str(path), reason) for path, reason in readable.skipped)]
+    records = _one_patient_a_content(records.iloc[readable.kept].reset_index(drop=True))
+    if not (records["split"] == "test").any():
+        records = split_by_patient(records.assign(split=""), SHARES, seed)
+    for split in ("train", "test"):
+        there = set(records.loc[records["split"] == split, "label"])
+        if missing := [name for name in classes if name not in there]:
+            raise InputError(f"{located.path}: found no film of {missing[0]} in {split}; expected some of every class")
+    return Films(records, classes, located, tuple(skipped))
+
+
+def find_films(data: str = "auto", positive: str = "", patient_pattern: str = "") -> Located:
+    """Find the films, or make the phantom, and look at their names alone; see `open_films`."""
+    return _named(data, positive, patient_pattern)[0]
+
+
+def _named(data: str, positive: str, patient_pattern: str) -> tuple[Located, pd.DataFrame, tuple[str, ...]]:
+    """Where films were found, their records, and their classes, the positive one last."""
+    located = _located(data)
+    records = _records(located, patient_pattern)
+    classes = sorted(set(records["label"]))
+    positive = positive or ("PNEUMONIA" if "PNEUMONIA" in classes else classes[-1])
+    if positive not in classes:
+        raise InputError(f"positive: found '{positive}'; expected one of the classes {few(classes)}")
+    return located, records, (*(name for name in classes if name != positive), positive)
+
+
+def _located(data: str) -> Located:
+    """Where the films are, see `locate`; the user's own folder bears its own name."""
+    located = locate("kermany_chest_xray", data, dataset("kermany_chest_xray").make)
+    if data in ("auto", "phantom") or located.kind == "phantom":
+        return located
+    return replace(located, name=located.path.name)
+
+
+def _records(located: Located, patient_pattern: str) -> pd.DataFrame:
+    records = load_class_folders(located.path, patient_pattern or None)
+    kermany = set(records["label"]) == set(KERMANY_CLASSES) and (records["split"] == "test").any()
+    return load_kermany(located.path) if kermany and not patient_pattern else records
+
+
+def _one_patient_a_content(records: pd.DataFrame) -> pd.DataFrame:
+    """Give the films that are one file under several patients' names to one patient, so that no split divides them."""
+    contents = content_hashes(records)
+    shared = records.groupby(contents)["patient"].unique()
+    patient = records["patient"]
+    for names in shared[shared.str.len() > 1]:
+        patient = patient.replace(dict.fromkeys(names, min(names)))
+    return records.assign(patient=patient)

@@ -1,0 +1,276 @@
+"""What the errors of write-ups 002 and 003 are worth, and the measures they should have taken."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from medutils.evaluate import Estimate, compare, counts, evaluate, one_against_rest
+from medutils.experiments.films import Films
+from medutils.experiments.fitting import Training
+from medutils.experiments.variants import Variant
+from medutils.exported import About, ExportedModel, TrainedOn, model_card, overlay, probabilities
+
+THUMBNAIL = 16  # pixels a side of the films that the linear baseline sees
+BATCH = 32  # of both write-ups
+
+Array = NDArray[np.float64]
+Matrix = Sequence[Sequence[float]]  # two rows of two: (TN, FP) and (FN, TP)
+
+
+# --- measures ---------------------------------------------------------------------------------------------------------
+
+
+def pooled(trainings: Sequence[Training], split: str = "test", as_written: bool = False) -> pd.DataFrame:
+    """Predictions of one variant's trainings below each other, the seed's number in `repeat`."""
+    tables = [training.as_written(split) if as_written else training.predictions(split) for training in trainings]
+    return pd.concat([table.assign(repeat=number) for number, table in enumerate(tables)], ignore_index=True)
+
+
+def judge(predictions: pd.DataFrame, positive: str, split: str, resamples: int, seed: int) -> dict[str, Estimate]:
+    """All metrics with the thresholds of the table, averaged over seeds, intervals by patient."""
+    return evaluate(one_against_rest(predictions, positive), positive, split, "threshold", resamples, seed)
+
+
+def difference(
+    first: pd.DataFrame, second: pd.DataFrame, positive: str, resamples: int, seed: int
+) -> dict[str, Estimate]:
+    """`first` minus `second` on the test films, paired by patient."""
+    one, two = (one_against_rest(table, positive) for table in (first, second))
+    return compare(one, two, positive, "test", "threshold", resamples, seed)
+
+
+def by_cause(predictions: pd.DataFrame, films: Films, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Recall among the positive films of each cause, where the file names tell it."""
+    if "cause" not in films.records:
+        return {}
+    cause = films.records.set_index("record_id")["cause"].loc[predictions["record_id"]].to_numpy()
+    ill = (predictions["y_true"] == films.positive).to_numpy()
+    return {
+        str(name): judge(predictions[ill & (cause == name)], films.positive, "test", resamples, seed)["sensitivity"]
+        for name in sorted(set(cause[ill]))
+    }
+
+
+def linear_baseline(films: Films) -> pd.DataFrame:
+    """Test predictions of a logistic regression on thumbnails, with 0.5 as its threshold: the bar for any network."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = films.pixels(THUMBNAIL).numpy().reshape(len(films.records), -1).astype(float)
+    train, test = films.rows("train"), films.rows("test")
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000, class_weight="balanced"))
+    probability = model.fit(x[train], films.y[train].numpy()).predict_proba(x[test])
+    return _predictions(films, probability)
+
+
+def majority_baseline(films: Films) -> pd.DataFrame:
+    """Test predictions that give every film the shares of the classes in training."""
+    shares = np.bincount(films.y[films.rows("train")], minlength=len(films.classes)) / len(films.rows("train"))
+    return _predictions(films, np.tile(shares, (len(films.rows("test")), 1)))
+
+
+def _predictions(films: Films, probability: Array) -> pd.DataFrame:
+    records = films.records.iloc[films.rows("test")]
+    table = records[["record_id", "patient"]].assign(y_true=records["label"], threshold=0.5).reset_index(drop=True)
+    table[[f"prob_{name}" for name in films.classes]] = probability
+    return table
+
+
+# --- errors of write-up 002 -------------------------------------------------------------------------------------------
+
+
+def decisions(predictions: pd.DataFrame, positive: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True classes and decisions of a table as 0 and 1, at the table's own threshold."""
+    y = predictions["y_true"].eq(positive).to_numpy().astype(int)
+    return y, (predictions[f"prob_{positive}"] > predictions["threshold"]).to_numpy().astype(int)
+
+
+def first_batch_twice(y: NDArray[np.int64], said: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True classes and decisions as write-up 002's `get_preds` gathers them: its first batch is counted twice."""
+    return np.r_[y[:BATCH], y], np.r_[said[:BATCH], said]
+
+
+def decision_counts(trainings: Mapping[str, Sequence[Training]], positive: str) -> pd.DataFrame:
+    """TN, FP, FN and TP of each network's first training at its fixed threshold."""
+    rows = {
+        name: counts(*decisions(group[0].predictions(), positive), ["no", "yes"]).to_numpy().ravel()
+        for name, group in trainings.items()
+    }
+    return pd.DataFrame(rows, index=["true negatives", "false positives", "false negatives", "true positives"]).T
+
+
+def most_probable(training: Training) -> pd.DataFrame:
+    """Counts of the most probable class by the true one, on the test films."""
+    y = training.films.y[training.films.rows("test")].numpy()
+    return counts(y, probabilities(training.test_logits).argmax(1), training.films.classes)
+
+
+def report(first: NDArray[np.int64], second: NDArray[np.int64], classes: Sequence[str]) -> pd.DataFrame:
+    """scikit-learn's report of `first`, which it takes for the truth, and `second`: precision, recall, F1, support."""
+    from sklearn.metrics import classification_report
+
+    found = classification_report(
+        first, second, labels=[0, 1], target_names=list(classes), output_dict=True, zero_division=0
+    )
+    return pd.DataFrame({name: found[name] for name in classes}).T.rename(
+        columns={"f1-score": "F1", "support": "films"}
+    )
+
+
+def as_published(training: Training, positive: str, seed: int) -> tuple[list[list[int]], dict[str, Any]]:
+    """The matrix and the report of one training with both errors: the first batch twice, the arguments swapped."""
+    y, said = decisions(training.as_written(), positive)
+    order = np.random.default_rng(seed).permutation(len(y))
+    y, said = first_batch_twice(y[order], said[order])
+    table = report(said, y, ["0", "1"])
+    numbers = {
+        name: [round(value, 2) for value in row] for name, row in zip(table.index, table.to_numpy(), strict=True)
+    }
+    return counts(y, said, ["0", "1"]).to_numpy().tolist(), {**numbers, "accuracy": float((y == said).mean())}
+
+
+def read_matrix(matrix: Matrix) -> dict[str, float]:
+    """Metrics of ((TN, FP), (FN, TP)): the second row and column are the positive class."""
+    (tn, fp), (fn, tp) = matrix
+    return {
+        "sensitivity": tp / (tp + fn),
+        "specificity": tn / (tn + fp),
+        "precision": tp / max(tp + fp, 1),
+        "negative_predictive_value": tn / max(tn + fn, 1),
+        "accuracy": (tn + tp) / (tn + fp + fn + tp),
+    }
+
+
+def recommend(recall: Mapping[str, float], precision: Mapping[str, float]) -> str:
+    """Write-up 002's stated rule: the highest recall; of two alike, the higher precision."""
+    return max(recall, key=lambda name: (round(recall[name], 4), precision[name]))
+
+
+def raw_pixels(variant: Variant) -> Variant:
+    """The variant with its backbone given 0 to 255, as in write-up 002."""
+    return replace(variant, design=replace(variant.design, mean=(0.0,), deviation=(1 / 255,)))
+
+
+# --- errors of both ---------------------------------------------------------------------------------------------------
+
+
+def collapsed(predictions: pd.DataFrame, positive: str) -> bool:
+    """Whether a table's decisions are all the same."""
+    return len(set(decisions(predictions, positive)[1])) == 1
+
+
+def optimism(trainings: Sequence[Training], positive: str, picks: int, seed: int) -> dict[str, float]:
+    """What choosing the best of several models by their test accuracy adds to that accuracy.
+
+    Half of the test patients, drawn `picks` times, choose among all models; the other half judges the choice. `chosen`
+    and `fresh` are the mean accuracies of the chosen model on the two halves.
+    """
+    tables = [training.as_written() for training in trainings]
+    right = np.stack([np.equal(*decisions(table, positive)) for table in tables]).astype(float)
+    patients, code = np.unique(tables[0]["patient"], return_inverse=True)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(picks):
+        half = rng.permutation(len(patients))[: len(patients) // 2]
+        inside = np.isin(code, half)
+        best = right[:, inside].mean(1).argmax()
+        found.append((right[best, inside].mean(), right[best, ~inside].mean()))
+    chosen, fresh = np.mean(found, axis=0)
+    return {"models": len(tables), "chosen": chosen, "fresh": fresh, "optimism": chosen - fresh, "picks": picks}
+
+
+def spread(trainings: Mapping[str, Sequence[Training]], positive: str) -> pd.DataFrame:
+    """Test accuracy as written of every training: a row a variant, a column a seed."""
+    return pd.DataFrame(
+        {
+            name: [float(np.equal(*decisions(training.as_written(), positive)).mean()) for training in group]
+            for name, group in trainings.items()
+        }
+    ).T.rename_axis("variant")
+
+
+def histories(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[str, list[float]]]:
+    """Loss and accuracy of every epoch of each network's first seed."""
+    return {
+        name: group[0].history.drop(columns=["epoch", "learning_rate"]).round(4).to_dict("list")
+        for name, group in trainings.items()
+    }
+
+
+def last_epochs(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[str, Any]]:
+    """The last row of each variant's history, averaged over its seeds."""
+    return {
+        name: pd.DataFrame([training.history.iloc[-1] for training in group]).mean().to_dict()
+        for name, group in trainings.items()
+    }
+
+
+def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[str, float]:
+    """Accuracy as written on the validation and on the test films, the mean over the trainings."""
+    return {
+        split: float(np.mean([np.equal(*decisions(one.as_written(split), positive)).mean() for one in trainings]))
+        for split in ("validation", "test")
+    }
+
+
+def thawed(variant: Variant, parts: int = 2) -> Variant:
+    """The variant with the last `parts` parts of its backbone trained too, at a tenth of the rate."""
+    settings = replace(variant.settings, learning_rate=variant.settings.learning_rate / 10)
+    return replace(variant, design=replace(variant.design, thawed=parts), settings=settings)
+
+
+def best_on_validation(trainings: Mapping[str, Sequence[Training]], positive: str) -> tuple[str, Training]:
+    """The name and first training of the network with the highest mean AUROC on its validation films."""
+    mean = {
+        name: np.mean([judge(one.predictions("validation"), positive, "", 0, 0)["auroc"].value for one in group])
+        for name, group in trainings.items()
+    }
+    name = max(mean, key=lambda key: float(mean[key]))
+    return name, trainings[name][0]
+
+
+def most_wrong(training: Training, films: int) -> pd.DataFrame:
+    """The test films to whose true class a network gives the lowest probability: `record_id`, `title`, `sure`."""
+    table = training.predictions()
+    classes = list(training.films.classes)
+    probability = table[[f"prob_{name}" for name in classes]].to_numpy()
+    truth = table["y_true"].map(classes.index).to_numpy()
+    said = probability.argmax(1)
+    table = table.assign(sure=probability[np.arange(len(table)), said])[said != truth].nlargest(films, "sure")
+    title = [
+        f"{true}, called<br>{classes[number]}" for true, number in zip(table["y_true"], said[table.index], strict=True)
+    ]
+    return table[["record_id"]].assign(title=title, sure=table["sure"])
+
+
+def exportable(
+    name: str, training: Training, data: Mapping[str, str], metrics: Mapping[str, Estimate], limits: Sequence[str]
+) -> ExportedModel:
+    """A trained network with all it needs to judge a film elsewhere; `metrics` are those of its test films."""
+    network = training.network()
+    about = About(
+        title=f"Write-ups on chest films: {name}",
+        design=network.design,
+        classes=training.films.classes,
+        threshold=training.threshold,
+        threshold_rule="The highest F1 on validation films, which were held out by patient unless said otherwise",
+        temperature=training.temperature,
+        data=TrainedOn.model_validate(data),
+        metrics=dict(metrics),
+        limits=tuple(limits),
+    )
+    return ExportedModel(network, about, model_card(about))
+
+
+def heat_maps(model: ExportedModel, films: Films, record_ids: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Films with their Grad-CAM over them, as pictures (height, width, 3)."""
+    pixels = films.pixels(model.about.design.size)
+    place = films.records.reset_index().set_index("record_id")["index"]
+    chosen = [pixels[place[record_id]].numpy() for record_id in record_ids]
+    return [np.asarray(overlay(Image.fromarray(film), model.heat_map(film))) for film in chosen]
