@@ -226,6 +226,8 @@ def _answer(results: dict[str, Any] | None, claim: Claim) -> str:
 
 
 def _show(value: Any, claim: Claim, ours: bool = False) -> str:
+    if value == []:
+        return "left blank"
     if isinstance(value, list):
         text = re.sub(r"\.0\b", "", json.dumps(value))
         size = " × ".join(map(str, np.shape(value)))

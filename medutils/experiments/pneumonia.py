@@ -259,7 +259,7 @@ def exportable(
         design=network.design,
         classes=training.films.classes,
         threshold=training.threshold,
-        threshold_rule="The highest F1 on validation films, which were held out by patient unless said otherwise",
+        threshold_rule="the highest F1 on validation films, which were held out by patient unless said otherwise",
         temperature=training.temperature,
         data=TrainedOn.model_validate(data),
         metrics=dict(metrics),

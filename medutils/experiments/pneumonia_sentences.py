@@ -69,7 +69,7 @@ def trained(trainings: Mapping[str, Sequence[Training]], p: Any) -> str:
         else "smaller films or other epochs than theirs"
     )
     seconds = sum(one.seconds for group in trainings.values() for one in group)
-    return f"{count} trainings, with {own}, took {seconds:.0f} seconds in all when they were run."
+    return f"{count} trainings, with {own}, took {seconds:.0f} s in all when they were run."
 
 
 def as_written(scores: Scores, majority: Mapping[str, Estimate]) -> str:
