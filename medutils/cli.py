@@ -11,7 +11,7 @@ import typer
 from medutils import NOT_FOR_CLINICAL_USE
 from medutils.data_cli import app as data_app
 from medutils.errors import InputError
-from medutils.files import explain
+from medutils.files import explain, printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -141,22 +141,17 @@ def predict(
             f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.3f} on"
         )
         table = table.drop(columns="gradcam", errors="ignore")
-        shown = Table(*(Column(_printable(name), overflow="fold") for name in table), title=_printable(title))
+        shown = Table(*(Column(printable(name), overflow="fold") for name in table), title=printable(title))
         for row in table.itertuples(index=False):
-            shown.add_row(*(_printable(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
+            shown.add_row(*(printable(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
         Console(markup=False, emoji=False, highlight=False).print(shown)
         print(NOT_FOR_CLINICAL_USE)
         if gradcam is not None:
-            print(_printable(f"Heat maps: {gradcam}"))
+            print(printable(f"Heat maps: {gradcam}"))
     for file, reason in skipped:
-        print(_printable(f"medutils: {file}: {reason}"), file=sys.stderr)
+        print(printable(f"medutils: {file}: {reason}"), file=sys.stderr)
     if skipped:
         raise InputError(f"IMAGE: found {len(skipped)} of {len(files)} that cannot be read, named above; expected none")
-
-
-def _printable(text: str) -> str:
-    """Names of files can hold anything: what a terminal might act on is written as an escape."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, str]:
@@ -180,5 +175,5 @@ def main() -> None:
         app()
     except (InputError, OSError) as error:
         said = error if isinstance(error, InputError) else explain(error, Path.cwd())
-        print("medutils:", _printable(str(said)), file=sys.stderr)
+        print("medutils:", printable(str(said)), file=sys.stderr)
         sys.exit(1)

@@ -123,8 +123,7 @@ def audit(name: Name, data: Data = "auto", json_file: JsonFile = None) -> None:
     from medutils.data.audit import audit as audit_records
     from medutils.data.audit import report
     from medutils.data.registry import load
-    from medutils.data.verify import printable
-    from medutils.files import write_json
+    from medutils.files import printable, write_json
 
     records, located = load(name, data)
     found = audit_records(records)

@@ -98,10 +98,9 @@ def proportion(
 def confusion(predictions: pd.DataFrame, positive: str, threshold: float = 0.5) -> pd.DataFrame:
     """Counts with the true class in the rows and the decision in the columns, the positive class last."""
     negative = _negative(predictions, positive)
-    said = np.where(predictions[f"prob_{positive}"] >= threshold, positive, negative)
-    order = [negative, positive]
-    counts = pd.crosstab(predictions["y_true"].to_numpy(), said).reindex(index=order, columns=order, fill_value=0)
-    return counts.rename_axis(index="true", columns="decided")
+    y = predictions["y_true"].eq(positive).to_numpy(dtype=int)
+    said = predictions[f"prob_{positive}"].ge(threshold).to_numpy(dtype=int)
+    return counts(y, said, [negative, positive])
 
 
 def counts(y: NDArray[np.int64], said: NDArray[np.int64], classes: Sequence[str]) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from medutils.errors import InputError
 from medutils.evaluate import METRICS, Estimate
 from medutils.files import explain, scratch, written_whole
 from medutils.models.cnn import Architecture, FilmClassifier
-from medutils.models.transfer import make_backbone
+from medutils.models.transfer import make_classifier
 
 MODEL = "model.pt"  # in the folder of a run
 FORMAT = "medutils film classifier, version 1"
@@ -236,7 +236,7 @@ def _restored(path: Path, about: About, state: Mapping[str, Tensor]) -> FilmClas
     """The network with its weights, after one look at whether it gives numbers."""
     try:
         with torch.random.fork_rng(devices=[]):
-            network = _network(about)
+            network = make_classifier(about.design, len(about.classes))
         network.load_state_dict(state)
         grey = torch.full((1, about.design.size, about.design.size), 128, dtype=torch.uint8)
         finite = bool(train.predict(network, grey).isfinite().all())
@@ -246,11 +246,6 @@ def _restored(path: Path, about: About, state: Mapping[str, Tensor]) -> FilmClas
     if not finite:
         raise InputError(f"{path}: found weights that give no finite logits; expected those of a trained network")
     return network.requires_grad_(False)
-
-
-def _network(about: About) -> FilmClassifier:
-    backbone = make_backbone(about.design) if about.design.backbone else None
-    return FilmClassifier(about.design, len(about.classes), backbone=backbone)
 
 
 def model_card(about: About) -> str:

@@ -30,6 +30,11 @@ def explain(error: OSError, path: Path) -> InputError:
     return InputError(f"{named}: {reason}")
 
 
+def printable(text: str) -> str:
+    """Text that any terminal can show: file names may hold bytes that are no UTF-8, and codes that move the cursor."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to (a file or a folder), and rename it to `path` when the block succeeds.

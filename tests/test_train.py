@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from medutils import train
+from medutils import replicas, train
 from medutils.errors import InputError
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture, FilmClassifier
@@ -57,7 +57,7 @@ def test_the_replicated_adam_is_torchs_adam_with_a_rate_for_each():
     many = torch.nn.Parameter(torch.randn(2, 3, 4))
     ones = [torch.nn.Parameter(many[replica].detach().clone()) for replica in range(2)]
     rates = torch.tensor([1e-2, 1e-3])
-    ours = train._ReplicatedAdam([many], torch.full((2,), 1e-2))
+    ours = replicas._ReplicatedAdam([many], torch.full((2,), 1e-2))
     theirs = [torch.optim.Adam([one], lr=float(rate)) for one, rate in zip(ones, rates, strict=True)]
     for _ in range(5):
         gradient = torch.randn(2, 3, 4)
@@ -73,7 +73,7 @@ def test_the_replicated_plateau_is_torchs_plateau():
     rng = np.random.default_rng(0)
     losses = np.maximum(0.3, 1 - 0.1 * np.arange(60))[:, None] + 0.01 * rng.random((60, 2))
     settings = train.Settings(patience=4)
-    ours = train._Plateau(settings, {"w": torch.zeros(2, 1)}, torch.full((2,), 0.1))
+    ours = replicas._Plateau(settings, {"w": torch.zeros(2, 1)}, torch.full((2,), 0.1))
     optimisers = [torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1) for _ in range(2)]
     theirs = [ReduceLROnPlateau(optimiser, factor=0.5, patience=4) for optimiser in optimisers]
     for epoch, row in enumerate(losses, start=1):
@@ -125,7 +125,7 @@ def test_the_best_weights_are_loaded_again_when_the_rate_falls(monkeypatch: pyte
 
 def test_a_replica_is_standardised_by_its_own_training_rows_alone():
     x, _ = toy()
-    scaling = train._Scaling(x, torch.tensor([[*range(80)], [*range(40, 120)]]), None)
+    scaling = replicas._Scaling(x, torch.tensor([[*range(80)], [*range(40, 120)]]), None)
     for replica, rows in enumerate((slice(0, 80), slice(40, 120))):
         np.testing.assert_allclose(scaling.mean[replica, 0], x[rows].mean(0))
         np.testing.assert_allclose(1 / scaling.factor[replica, 0], x[rows].std(0))
@@ -135,7 +135,7 @@ def test_replicas_learn_as_the_single_network_does():
     x, y = toy(300)
     rows, held = np.arange(200), np.arange(200, 300)
     settings = train.Settings(epochs=25, learning_rate=2e-3)
-    many = train.fit_replicas(x, y, [rows] * 4, [held] * 4, range(4), settings)
+    many = replicas.fit_replicas(x, y, [rows] * 4, [held] * 4, range(4), settings)
     losses = []
     mean, deviation = x[rows].mean(0), x[rows].std(0)
     xs, ys = tensors((x - mean) / deviation, y)
@@ -152,7 +152,7 @@ def test_replicas_learn_as_the_single_network_does():
 def test_replicas_may_have_validation_parts_of_unequal_size_and_columns_of_their_own():
     x, y = toy()
     columns = np.array([[True] * 5, [False] + [True] * 4])
-    fitted = train.fit_replicas(
+    fitted = replicas.fit_replicas(
         x, y, [np.arange(80)] * 2, [np.arange(80, 120), np.arange(80, 100)], (0, 0), train.Settings(epochs=3), columns
     )
     other = x.copy()
@@ -162,8 +162,8 @@ def test_replicas_may_have_validation_parts_of_unequal_size_and_columns_of_their
 
 
 def test_a_last_batch_of_one_row_is_left_out():
-    assert train._batches(33, 16) == [slice(0, 16), slice(16, 32)]
-    assert train._batches(24, 16) == [slice(0, 16), slice(16, 32)]
+    assert train.batches(33, 16) == [slice(0, 16), slice(16, 32)]
+    assert train.batches(24, 16) == [slice(0, 16), slice(16, 32)]
 
 
 # --- checkpoints, and the other ways to train -------------------------------------------------------------------------

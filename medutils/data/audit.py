@@ -15,9 +15,9 @@ import pandas as pd
 
 from medutils.data.images import SUFFIXES, read_image
 from medutils.data.splits import assign_patients, of_pictures, overlap
-from medutils.data.verify import over_files, printable
+from medutils.data.verify import over_files
 from medutils.errors import InputError
-from medutils.files import explain, sha256
+from medutils.files import explain, printable, sha256
 
 if TYPE_CHECKING:
     from PIL import Image

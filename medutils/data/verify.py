@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from medutils.data.images import SUFFIXES, read_image
 from medutils.data.manifest import PHANTOM_MARK, Located, Manifest
 from medutils.errors import InputError
-from medutils.files import explain
+from medutils.files import explain, printable
 
 Result = TypeVar("Result")
 
@@ -35,11 +35,6 @@ class Fault:
 
     def __str__(self) -> str:
         return printable(f"{self.kind}: {self.where}: {self.what}")
-
-
-def printable(text: str) -> str:
-    """Text that any terminal can show: file names may hold bytes that are no UTF-8, and codes that move the cursor."""
-    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 @dataclass(frozen=True)

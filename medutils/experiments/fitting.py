@@ -25,8 +25,8 @@ from medutils.experiments.variants import Variant
 from medutils.exported import probabilities
 from medutils.files import ROOT, cache_dir, sha256, written_whole
 from medutils.models.augment import Augmentation
-from medutils.models.cnn import FilmClassifier
-from medutils.models.transfer import make_backbone, own_preprocessing
+from medutils.models.cnn import Architecture, FilmClassifier
+from medutils.models.transfer import make_classifier, own_preprocessing
 from medutils.tables import check_predictions
 from medutils.train import Fit, Progress, fit, load_weights, mixed, one_thread, predict
 
@@ -73,7 +73,6 @@ class Training:
     history: a row an epoch: `epoch`, `learning_rate`, `train_loss`, `train_accuracy`, `validation_loss`,
         `validation_accuracy`; the first three taken while the weights moved
     validation_logits, test_logits: (films,) or (films, classes)
-    temperature: what logits are divided by to be calibrated; chosen on the validation films
     state: the weights
     """
 
@@ -82,7 +81,6 @@ class Training:
     history: pd.DataFrame
     validation_logits: Tensor
     test_logits: Tensor
-    temperature: float
     state: dict[str, Tensor]
     seconds: float
 
@@ -97,6 +95,11 @@ class Training:
         return self._table(split, logits, 1.0).assign(threshold=0.5)
 
     @cached_property
+    def temperature(self) -> float:
+        """What logits are divided by to be calibrated; chosen on the validation films."""
+        return fit_temperature(self.validation_logits.numpy(), self.films.y[self.films.rows("validation")].numpy())
+
+    @cached_property
     def threshold(self) -> float:
         """The threshold of the highest F1 on the validation films."""
         table = self._table("validation", self.validation_logits, self.temperature)
@@ -107,9 +110,7 @@ class Training:
 
     def network(self) -> FilmClassifier:
         """The trained network, in evaluation mode."""
-        design = own_preprocessing(self.variant.design) if self.variant.design.backbone else self.variant.design
-        backbone = make_backbone(design) if design.backbone else None
-        network = FilmClassifier(design, len(self.films.classes), backbone=backbone)
+        network = make_classifier(ready(self.variant.design), len(self.films.classes))
         network.load_state_dict(self.state)
         return network.eval()
 
@@ -230,12 +231,10 @@ def _train(
         score_training=False,
         checkpoint=checkpoint,
     )
-    held = predict(model, parts["validation"][0], settings.precision)
     return {
         "history": _history(found, parts["validation"][1]).to_dict("list"),
-        "validation_logits": held,
+        "validation_logits": predict(model, parts["validation"][0], settings.precision),
         "test_logits": predict(model, parts["test"][0], settings.precision),
-        "temperature": fit_temperature(held.numpy(), parts["validation"][1].numpy()),
         "state": {name: value.contiguous().cpu() for name, value in network.state_dict().items()},
         "seconds": time.monotonic() - began,
     }
@@ -243,14 +242,16 @@ def _train(
 
 def make_network(variant: Variant, classes: int, plan: Plan) -> FilmClassifier:
     """The network of a variant, with fresh weights, or those that `plan.weights` names for its backbone."""
-    design = variant.design
-    if not design.backbone:
-        return FilmClassifier(design, classes, variant.augmentation)
-    design = own_preprocessing(design)
-    backbone = make_backbone(design, pretrained=plan.weights == "imagenet")
-    if plan.weights == "phantom":
-        backbone.load_state_dict(phantom_weights(design))
-    return FilmClassifier(design, classes, variant.augmentation, backbone)
+    design = ready(variant.design)
+    network = make_classifier(design, classes, variant.augmentation, pretrained=plan.weights == "imagenet")
+    if design.backbone and plan.weights == "phantom":
+        network.backbone.load_state_dict(phantom_weights(design))
+    return network
+
+
+def ready(design: Architecture) -> Architecture:
+    """The design with its backbone's own preprocessing, if it has a backbone."""
+    return own_preprocessing(design) if design.backbone else design
 
 
 def frozen_features(network: FilmClassifier, x: Tensor, precision: str) -> Tensor:

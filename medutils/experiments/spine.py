@@ -15,8 +15,9 @@ from medutils.data.spine import features
 from medutils.errors import InputError
 from medutils.evaluate import choose_threshold, evaluate
 from medutils.models.mlp import SpineMLP
+from medutils.replicas import ReplicaFit, fit_replicas
 from medutils.tables import predictions_table
-from medutils.train import Fit, Progress, ReplicaFit, Settings, fit_replicas, one_thread
+from medutils.train import Fit, Progress, Settings, one_thread
 
 if TYPE_CHECKING:
     from sklearn.preprocessing import StandardScaler

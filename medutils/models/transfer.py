@@ -9,7 +9,8 @@ from urllib.parse import urlparse
 from torch import nn
 
 from medutils.errors import InputError
-from medutils.models.cnn import Architecture
+from medutils.models.augment import Augmentation
+from medutils.models.cnn import Architecture, FilmClassifier
 
 
 def make_backbone(design: Architecture, pretrained: bool = False) -> nn.Module:
@@ -25,6 +26,17 @@ def make_backbone(design: Architecture, pretrained: bool = False) -> nn.Module:
         )
     except OSError as error:
         raise _no_weights(design.backbone, str(error).partition("\n")[0]) from error
+
+
+def make_classifier(
+    design: Architecture, classes: int, augmentation: Augmentation | None = None, pretrained: bool = False
+) -> FilmClassifier:
+    """The network of a design, whether its convolutions are its own or a backbone's, with fresh weights.
+
+    `pretrained` gives the backbone ImageNet's; raises what `make_backbone` raises.
+    """
+    backbone = make_backbone(design, pretrained) if design.backbone else None
+    return FilmClassifier(design, classes, augmentation, backbone)
 
 
 def own_preprocessing(design: Architecture) -> Architecture:
