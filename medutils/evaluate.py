@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from medutils.errors import InputError
 
 Array = NDArray[np.float64]
+Rule = Literal["F1", "balanced accuracy"]
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -126,14 +127,23 @@ def calibration(predictions: pd.DataFrame, positive: str, bins: int = 8) -> pd.D
     return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n"])
 
 
-def choose_threshold(y: Array, probability: Array) -> float:
-    """The threshold with the highest F1; of several, the one nearest to 0.5. To be chosen on validation rows only."""
+def choose_threshold(y: Array, probability: Array, rule: Rule = "F1") -> float:
+    """The threshold with the highest F1 or balanced accuracy; of several, the one nearest to 0.5.
+
+    To be chosen on validation rows only. F1 hangs on the share of the positive class in them; balanced accuracy, the
+    mean of sensitivity and specificity, does not.
+    """
     edges = np.unique(probability)
     candidates = np.r_[0.5, (edges[1:] + edges[:-1]) / 2]
     said = probability[None, :] >= candidates[:, None]
     hits = (said & (y > 0.5)).sum(1)
-    f1 = 2 * hits / np.maximum(said.sum(1) + (y > 0.5).sum(), 1)
-    best = candidates[f1 >= f1.max() - 1e-12]
+    positive = y > 0.5
+    if rule == "F1":
+        worth = 2 * hits / np.maximum(said.sum(1) + positive.sum(), 1)
+    else:
+        false_alarms = said.sum(1) - hits
+        worth = hits / max(positive.sum(), 1) - false_alarms / max((~positive).sum(), 1)
+    best = candidates[worth >= worth.max() - 1e-12]
     return float(best[np.abs(best - 0.5).argmin()])
 
 

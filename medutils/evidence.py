@@ -190,10 +190,15 @@ class Results:
         return pd.DataFrame(rows, columns=columns).set_index("").rename_axis(None)
 
     def against_reference(self, names: Mapping[str, str]) -> pd.DataFrame:
-        """Metrics of the reference run and of this run with their intervals; `names` gives each its words."""
+        """Numbers of the reference run and of this run, metrics with their intervals; `names` gives each its words.
+
+        A name is that of a metric, or a path into results.json.
+        """
         runs = {"Reference run (real data)": load_reference(self.chapter), f"This run ({self.on_what})": self.as_dict()}
         claims = {
-            words: Claim(id=name, what=words, value=0, section="", words="", result=f"metrics/{name}")
+            words: Claim(
+                id=name, what=words, value=0, section="", words="", result=name if "/" in name else f"metrics/{name}"
+            )
             for name, words in names.items()
         }
         return pd.DataFrame(

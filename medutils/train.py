@@ -87,6 +87,11 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def best_device() -> torch.device:
+    """CUDA when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def keep_memory() -> None:
     """Let glibc keep the memory it has: giving it back and asking anew at every step costs a third of the time.
 

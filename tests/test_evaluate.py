@@ -118,3 +118,17 @@ def test_the_threshold_is_the_best_f1_and_half_when_all_are_equal():
     y = np.array([0, 0, 1, 1, 1.0])
     assert 0.2 < choose_threshold(y, np.array([0.1, 0.2, 0.3, 0.4, 0.9])) < 0.3
     assert choose_threshold(y, np.array([0.1, 0.2, 0.8, 0.9, 0.9])) == 0.5
+
+
+def test_balanced_accuracy_chooses_another_threshold_than_f1_where_most_are_ill():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0.0, 1.0], [100, 900])
+    probability = 1 / (1 + np.exp(-(y + rng.normal(0, 1, 1000))))
+    by_f1, by_both = (choose_threshold(y, probability, rule) for rule in ("F1", "balanced accuracy"))
+    assert by_f1 < by_both
+
+    def balanced(threshold):
+        said = probability >= threshold
+        return said[y == 1].mean() + (~said)[y == 0].mean()
+
+    assert balanced(by_both) == pytest.approx(max(balanced(edge) for edge in np.r_[probability + 1e-9, 0.5]))

@@ -12,6 +12,7 @@ from medutils.chapters import CHAPTERS, resolve
 from medutils.data.manifest import Located
 from medutils.evaluate import Estimate
 from medutils.evidence import Results, load_reference, load_reported
+from medutils.experiments.variants import VARIANTS
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -20,10 +21,15 @@ def test_every_claim_that_names_a_result_has_it_in_the_reference_run(name: str):
         pytest.skip("there is no reference run yet, and the chapter's table says so")
     assert reference["data"]["kind"] == "real"
     assert reference["profile"] == "full"
+    trained = reference["parameters"].get("variants", "").split(",")
+    left_out = [name for name in VARIANTS if name not in trained]
     for claim in load_reported(name).claims:
         assert claim.words.strip()
+        keys = claim.result.split("/") if claim.result else []
+        if any(re.match(rf"{re.escape(name)}($|[ .])", key) for name in left_out for key in keys):
+            continue  # the page says which networks the reference run left out
         found = reference
-        for key in claim.result.split("/") if claim.result else ():
+        for key in keys:
             assert key in found, claim.id
             found = found[key]
 

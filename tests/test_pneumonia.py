@@ -1,5 +1,6 @@
 """The films chapter: splits that keep patients together, trainings that are kept, and what the write-ups' errors do."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,6 +205,36 @@ def test_a_collapsed_network_is_told_from_one_that_decides(trainings):
     assert pneumonia.collapsed(table, "PNEUMONIA")
     table.loc[0, "prob_PNEUMONIA"] = 0.1
     assert not pneumonia.collapsed(table, "PNEUMONIA")
+
+
+def test_only_drawing_patients_keeps_them_out_of_training(films):
+    table = pneumonia.shared_patients(films, ["patient", "file"], 0.2, 0)
+    assert table.loc["patient", "patient_in_training"] == 0
+    assert table.loc["file", "patient_in_training"] > 0.2
+    assert table.loc["file", "validation_films"] == 16
+
+
+def test_augmented_validation_differs_and_without_augmentation_does_not(trainings):
+    plain, moved = (pneumonia.augmented_validation(trainings[name][0], 4, 0) for name in trainings)
+    assert set(plain["augmented"]) == {plain["still"]}
+    assert len(moved["augmented"]) == 4
+    assert moved == pneumonia.augmented_validation(trainings["002-augmented"][0], 4, 0)
+
+
+def test_a_guess_on_sixteen_films_can_look_like_anything(trainings):
+    one = trainings["002-baseline"][0]
+    guess = replace(one, validation_logits=1.0 - 2 * (torch.arange(len(one.validation_logits)) % 2))
+    certain = replace(one, validation_logits=2.0 * one.films.y[one.films.rows("validation")] - 1)
+    table = pneumonia.small_validation({"guess": [guess], "certain": [certain]}, one.films.positive, 16, 500, 0)
+    assert table.loc["guess", "high"] - table.loc["guess", "low"] > 0.2
+    assert (table.loc["certain"] == 1).all()
+
+
+def test_a_killed_asker_ends_its_trainings(films, monkeypatch):
+    monkeypatch.setattr(fitting, "train_variant", lambda *given: given[-1](1, 6))
+    fitting._train_for(os.getpid(), films, VARIANTS["002-baseline"], 0, PLAN, None)
+    with pytest.raises(SystemExit):
+        fitting._train_for(-1, films, VARIANTS["002-baseline"], 0, PLAN, None)
 
 
 def test_temperature_scaling_finds_the_temperature_that_logits_were_made_with():

@@ -1,5 +1,6 @@
 """Films in class folders, made ready for a network: found, read, decoded and split by patient."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ class Films:
     located: Located
     skipped: tuple[tuple[str, str], ...] = ()
     _pixels: dict[int, Tensor] = field(default_factory=dict)
+    _fingerprints: dict[int, str] = field(default_factory=dict)
 
     @property
     def positive(self) -> str:
@@ -67,6 +69,12 @@ class Films:
                 np.array(build_array(paths, size, aspect="squash", strict=True).pixels)
             )
         return self._pixels[size]
+
+    def fingerprint(self, size: int) -> str:
+        """Hash of `pixels(size)`."""
+        if size not in self._fingerprints:
+            self._fingerprints[size] = array_hash(self.pixels(size))
+        return self._fingerprints[size]
 
     def without_pixels(self) -> "Films":
         """The same films without what is decoded, to be sent to another process."""
@@ -98,6 +106,11 @@ class Films:
         return replace(
             self, records=records.assign(split=records["split"].mask(records.index.isin(held), "validation"))
         )
+
+
+def array_hash(x: Tensor) -> str:
+    """Hash of a tensor's numbers, wherever it lies."""
+    return hashlib.sha256(np.ascontiguousarray(x.cpu().numpy()).data).hexdigest()
 
 
 def open_films(data: str = "auto", positive: str = "", patient_pattern: str = "", seed: int = 0) -> Films:

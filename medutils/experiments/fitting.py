@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 
 from medutils.data.splits import records_hash
 from medutils.evaluate import choose_threshold, fit_temperature
-from medutils.experiments.films import Films, Scheme
+from medutils.experiments.films import Films, Scheme, array_hash
 from medutils.experiments.pretraining import PHANTOM_CODE, phantom_weights
 from medutils.experiments.variants import Variant
 from medutils.exported import probabilities
@@ -28,7 +30,7 @@ from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.transfer import make_classifier, own_preprocessing
 from medutils.tables import check_predictions
-from medutils.train import Fit, Progress, fit, load_weights, mixed, one_thread, predict
+from medutils.train import Fit, Progress, best_device, fit, load_weights, mixed, one_thread, predict
 
 MAX_JOBS = 8  # trainings at once: each holds the films in memory
 
@@ -101,11 +103,12 @@ class Training:
 
     @cached_property
     def threshold(self) -> float:
-        """The threshold of the highest F1 on the validation films."""
+        """The threshold that the variant's rule finds best on the validation films."""
         table = self._table("validation", self.validation_logits, self.temperature)
         return choose_threshold(
             table["y_true"].eq(self.films.positive).to_numpy(dtype=float),
             table[f"prob_{self.films.positive}"].to_numpy(),
+            self.variant.rule,
         )
 
     def network(self) -> FilmClassifier:
@@ -167,13 +170,13 @@ def train_all(
     ordered = sorted(variants, key=lambda name: bool(variants[name].design.backbone))
     designs = [plan.adapt(variant).design for variant in variants.values()]
     for size in {design.size for design in designs}:
-        films.pixels(size)  # decoded here, once, and not in every process
+        films.fingerprint(size)  # decoded here, once, and not in every process
     needed = {design.backbone: design for design in designs if design.backbone and plan.weights == "phantom"}
     sent = films.without_pixels()
     work = [
         *(delayed(_apart)(phantom_weights, design) for design in needed.values()),
         *(
-            delayed(_apart)(train_variant, sent, variants[name], plan.seed + number, plan, begin[number])
+            delayed(_apart)(_train_for, os.getpid(), sent, variants[name], plan.seed + number, plan, begin[number])
             for name in ordered
             for number in range(seeds)
         ),
@@ -197,6 +200,16 @@ def _apart(work: Callable[..., object], *given: object) -> None:
         work(*given)
 
 
+def _train_for(asker: int, films: Films, variant: Variant, seed: int, plan: Plan, start: Training | None) -> None:
+    """Train for a process as long as it lives: when it is killed, what has been learned by then is on disk."""
+
+    def go_on(*_: int) -> None:
+        if asker not in (os.getpid(), os.getppid()):
+            sys.exit(1)
+
+    train_variant(films, variant, seed, plan, start, go_on)
+
+
 def _train(
     films: Films,
     variant: Variant,
@@ -208,13 +221,14 @@ def _train(
 ) -> dict[str, Any]:
     began = time.monotonic()
     torch.manual_seed(seed)
-    network = make_network(variant, len(films.classes), plan)
+    network = make_network(variant, len(films.classes), plan).to(best_device())
     if start is not None:
         network.load_state_dict(start.state)
     model: nn.Module = network
     x = films.pixels(variant.design.size)
     if _only_head(variant):
-        model, x = network.head, frozen_features(network, x, plan.precision)
+        fingerprint = films.fingerprint(variant.design.size)
+        model, x = network.head, frozen_features(network, x, fingerprint, plan.precision)
     rows = {name: torch.from_numpy(films.rows(name)) for name in ("train", "validation", "test")}
     parts = {name: (x[part], films.y[part]) for name, part in rows.items()}
     settings = variant.settings
@@ -254,10 +268,10 @@ def ready(design: Architecture) -> Architecture:
     return own_preprocessing(design) if design.backbone else design
 
 
-def frozen_features(network: FilmClassifier, x: Tensor, precision: str) -> Tensor:
+def frozen_features(network: FilmClassifier, x: Tensor, fingerprint: str, precision: str) -> Tensor:
     """Feature maps of all films by a frozen backbone, float16; computed once and kept on disk."""
     key = _digest(
-        [_tensors(network.backbone.state_dict()), _tensors(network.preprocess.state_dict()), _bytes(x), precision]
+        [_tensors(network.backbone.state_dict()), _tensors(network.preprocess.state_dict()), fingerprint, precision]
     )
     path = cache_dir() / "features" / f"{key}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -270,9 +284,10 @@ def frozen_features(network: FilmClassifier, x: Tensor, precision: str) -> Tenso
 
 def _write_features(file: Any, network: FilmClassifier, x: Tensor, precision: str) -> None:
     network.eval()
-    with torch.inference_mode(), mixed(x.device, precision):
+    device = next(network.parameters()).device
+    with torch.inference_mode(), mixed(device, precision):
         for start in range(0, len(x), 32):
-            maps = network.features(x[start : start + 32]).contiguous().to(torch.float16).numpy()
+            maps = network.features(x[start : start + 32].to(device)).contiguous().to(torch.float16).cpu().numpy()
             if start == 0:
                 header = {"descr": "<f2", "fortran_order": False, "shape": (len(x), *maps.shape[1:])}
                 np.lib.format.write_array_header_2_0(file, header)
@@ -316,7 +331,7 @@ def _key(films: Films, variant: Variant, seed: int, plan: Plan, start: Training 
     recipe = {name: value for name, value in asdict(variant).items() if name != "what"}
     begin = _tensors(start.state) if start is not None else ""
     split = records_hash(films.records), films.records["split"].tolist(), films.classes
-    pixels = _bytes(films.pixels(variant.design.size))
+    pixels = films.fingerprint(variant.design.size)
     return _digest([code, recipe, weights, seed, begin, split, pixels, torch.__version__, torch.get_num_threads()])
 
 
@@ -328,12 +343,5 @@ def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
 
 
-def _bytes(x: Tensor) -> str:
-    return hashlib.sha256(np.ascontiguousarray(x.numpy()).data).hexdigest()
-
-
 def _tensors(state: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in state.items():
-        digest.update(name.encode() + np.ascontiguousarray(value.numpy()).tobytes())
-    return digest.hexdigest()
+    return _digest([[name, array_hash(value)] for name, value in state.items()])

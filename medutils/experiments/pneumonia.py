@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from medutils.evaluate import Estimate, compare, counts, evaluate, one_against_rest
-from medutils.experiments.films import Films
-from medutils.experiments.fitting import Training
+from medutils.experiments.films import Films, Scheme
+from medutils.experiments.fitting import Training, accuracy
 from medutils.experiments.variants import Variant
 from medutils.exported import About, ExportedModel, TrainedOn, model_card, overlay, probabilities
+from medutils.models.augment import Augment
 
 THUMBNAIL = 16  # pixels a side of the films that the linear baseline sees
 BATCH = 32  # of both write-ups
@@ -219,6 +221,48 @@ def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[st
     }
 
 
+def shared_patients(films: Films, schemes: Sequence[Scheme], share: float, seed: int) -> pd.DataFrame:
+    """Validation films by each way of holding out, and the share of them whose patient is in training too."""
+    rows = {}
+    for scheme in schemes:
+        records = films.hold_out(scheme, share, seed).records
+        held, train = (records.loc[records["split"] == split, "patient"] for split in ("validation", "train"))
+        rows[scheme] = {"validation_films": len(held), "patient_in_training": float(held.isin(set(train)).mean())}
+    return pd.DataFrame(rows).T.astype({"validation_films": int})
+
+
+def augmented_validation(training: Training, draws: int, seed: int) -> dict[str, Any]:
+    """Accuracy of a trained network on its validation films as they are (`still`), and augmented, once a draw."""
+    network, films = training.network(), training.films
+    x, y = (part[films.rows("validation")] for part in (films.pixels(network.design.size), films.y))
+    how = Augment(training.variant.augmentation).train()
+    network.augment = how
+    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        found = [
+            accuracy(torch.cat([network(part) for part in x.split(64)]).squeeze(1).numpy(), y.numpy())
+            for _ in range(draws)
+        ]
+    return {"still": accuracy(training.validation_logits.numpy(), y.numpy()), "augmented": found}
+
+
+def small_validation(
+    trainings: Mapping[str, Sequence[Training]], positive: str, films: int, draws: int, seed: int
+) -> pd.DataFrame:
+    """Accuracy as written of each network's first training on a few of its validation films, half of them positive.
+
+    A row a network: its mean over the draws (with replacement), and where 5 % of them lie below and above.
+    """
+    rng = np.random.default_rng(seed)
+    rows = {}
+    for name, group in trainings.items():
+        y, said = decisions(group[0].as_written("validation"), positive)
+        drawn = np.hstack([rng.choice(np.flatnonzero(y == value), (draws, films // 2)) for value in (0, 1)])
+        found = (y == said)[drawn].mean(1)
+        rows[name] = {"mean": found.mean(), "low": np.quantile(found, 0.05), "high": np.quantile(found, 0.95)}
+    return pd.DataFrame(rows).T
+
+
 def thawed(variant: Variant, parts: int = 2) -> Variant:
     """The variant with the last `parts` parts of its backbone trained too, at a tenth of the rate."""
     settings = replace(variant.settings, learning_rate=variant.settings.learning_rate / 10)
@@ -259,7 +303,8 @@ def exportable(
         design=network.design,
         classes=training.films.classes,
         threshold=training.threshold,
-        threshold_rule="the highest F1 on validation films, which were held out by patient unless said otherwise",
+        threshold_rule=f"the highest {training.variant.rule} on validation films, held out by patient unless said "
+        "otherwise",
         temperature=training.temperature,
         data=TrainedOn.model_validate(data),
         metrics=dict(metrics),

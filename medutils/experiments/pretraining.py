@@ -56,7 +56,7 @@ def _learn(design: Architecture, course: Course) -> dict[str, Tensor]:
     open_design = replace(design, size=course.size, frozen=False, thawed=0, dense=0, average=True)
     network = FilmClassifier(
         open_design, len(findings), Augmentation(degrees=5, shift=0.03), make_backbone(open_design)
-    )
+    ).to(train.best_device())
     settings = train.Settings(
         epochs=course.epochs, batch_size=32, learning_rate=1e-3, cycle=True, keep="last", precision="auto"
     )
