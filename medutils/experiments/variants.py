@@ -67,7 +67,7 @@ FIVE = replace(
 )
 XCEPTION = Architecture(size=256, backbone="legacy_xception", dense=128, dense_dropout=0.5)
 INCEPTION = Architecture(backbone="inception_v3", dense_dropout=0.25)
-RESNET = Architecture(size=128, channels=1, backbone="resnet18", frozen=False, dense=0, average=True)
+RESNET = Architecture(size=96, channels=1, backbone="resnet18", frozen=False, dense=0, average=True)
 
 
 def _002(what: str, design: Architecture, augmentation: Augmentation = NONE, epochs: int = 6) -> Variant:
