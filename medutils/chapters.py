@@ -106,11 +106,18 @@ def _find_films(parameters: PneumoniaCNN) -> Located:
     from medutils.experiments.films import find_films
     from medutils.experiments.variants import chosen
 
-    chosen(parameters.variants)
-    if parameters.backbone != PneumoniaCNN.model_fields["backbone"].default or parameters.weights == "imagenet":
+    networks = chosen(parameters.variants)
+    if parameters.weights == "imagenet":
         from medutils.models.transfer import check_backbone
 
-        check_backbone(parameters.backbone or "legacy_xception", parameters.weights == "imagenet")
+        check_backbone(parameters.backbone or "legacy_xception", pretrained=True)
+    names = ("image_size", "backbone")
+    usual = {name: PneumoniaCNN.model_fields[name].default for name in names}
+    tried = [usual | dict(values) for values in CHAPTERS["pneumonia_cnn"].profiles.values()]
+    if not any(all(getattr(parameters, name) == values[name] for name in names) for values in tried):
+        from medutils.experiments.fitting import Plan, check_networks
+
+        check_networks(networks, Plan(image_size=parameters.image_size, backbone=parameters.backbone))
     return find_films(parameters.data, parameters.positive, parameters.patient_pattern)
 
 

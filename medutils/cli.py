@@ -138,12 +138,12 @@ def predict(
         print(json.dumps(table.to_dict("records"), indent=1))
     else:
         title = (
-            f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.3f} on"
+            f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.4f} on"
         )
         table = table.drop(columns="gradcam", errors="ignore")
         shown = Table(*(Column(printable(name), overflow="fold") for name in table), title=printable(title))
         for row in table.itertuples(index=False):
-            shown.add_row(*(printable(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
+            shown.add_row(*(printable(f"{cell:.4f}" if isinstance(cell, float) else str(cell)) for cell in row))
         Console(markup=False, emoji=False, highlight=False).print(shown)
         print(NOT_FOR_CLINICAL_USE)
         if gradcam is not None:

@@ -164,13 +164,19 @@ def fit_temperature(logits: Array, y: NDArray[np.int64]) -> float:
     return float(np.exp(found.x))
 
 
+def rest(positive: str) -> str:
+    """The name of all other classes together."""
+    return f"not {positive}"
+
+
 def one_against_rest(predictions: pd.DataFrame, positive: str) -> pd.DataFrame:
-    """A predictions table of any number of classes as one of two: `positive` and `other`."""
+    """A predictions table of any number of classes as one of two: `positive` and what `rest` calls the others."""
     others = [column for column in predictions if column.startswith("prob_") and column != f"prob_{positive}"]
     if len(others) == 1:
         return predictions
-    label = predictions["y_true"].where(predictions["y_true"] == positive, "other")
-    return predictions.drop(columns=others).assign(y_true=label, prob_other=1 - predictions[f"prob_{positive}"])
+    table = predictions.drop(columns=others)
+    table["y_true"] = table["y_true"].where(table["y_true"] == positive, rest(positive))
+    return table.assign(**{f"prob_{rest(positive)}": 1 - table[f"prob_{positive}"]})
 
 
 def _negative(predictions: pd.DataFrame, positive: str) -> str:

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from medutils import NOT_FOR_CLINICAL_USE, __version__
 from medutils.data.manifest import Located
 from medutils.errors import InputError
 from medutils.evaluate import Estimate, compare, evaluate
-from medutils.files import BOOK, sha256, write_json, write_text, written_whole
+from medutils.files import BOOK, explain, sha256, write_json, write_text, written_whole
 from medutils.tables import check_predictions
 
 LIBRARIES = ("torch", "torchvision", "timm", "fastai", "scikit-learn", "numpy", "pandas")
@@ -109,6 +108,14 @@ class Results:
     predictions: list[pd.DataFrame] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+    data: dict[str, str] = field(init=False)  # name, kind and content hash, taken before anything is computed
+
+    def __post_init__(self) -> None:
+        try:
+            digest = sha256(self.located.path)
+        except OSError as error:
+            raise explain(error, self.located.path) from error
+        self.data = {"name": self.located.name, "kind": self.located.kind, "sha256": digest}
 
     def add(self, model: str, metrics: dict[str, Estimate]) -> None:
         """Keep the metrics of one model under `model.metric`."""
@@ -141,11 +148,6 @@ class Results:
     def on_what(self) -> str:
         """`phantom` or `real data`, to stand on every table and figure."""
         return "phantom" if self.located.kind == "phantom" else "real data"
-
-    @cached_property
-    def data(self) -> dict[str, str]:
-        """Name, kind and content hash of the data."""
-        return {"name": self.located.name, "kind": self.located.kind, "sha256": sha256(self.located.path)}
 
     def as_dict(self) -> dict[str, Any]:
         """The content of results.json."""

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from medutils.evaluate import Estimate
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6B6B6B"
 LEGEND_ROOM = 95  # pixels below a figure whose legend lies there
 COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
+DASHES = ("solid", "dash", "dashdot")  # of lines, once the colours have all been used
 
 pio.templates["book"] = go.layout.Template(
     layout={
@@ -92,14 +94,15 @@ def say(text: str) -> None:
 def class_bars(labels: pd.Series, on_what: str) -> go.Figure:
     """Number of records in each class."""
     counts = labels.value_counts()
-    bars = go.Bar(x=counts.index, y=counts, text=counts, marker_color=[BLUE, ORANGE, *COLOURS[2:]][: len(counts)])
+    colours = list(islice(cycle(COLOURS), len(counts)))
+    bars = go.Bar(x=counts.index, y=counts, text=counts, marker_color=colours)
     return go.Figure(bars).update_layout(title=f"Rows by class ({on_what})", yaxis_title="rows")
 
 
 def class_bars_by(counts: pd.DataFrame, title: str) -> go.Figure:
     """Number of films in each class (columns), side by side for each split (rows)."""
     figure = go.Figure().update_layout(title=title, yaxis_title="films", margin_b=LEGEND_ROOM)
-    for colour, name in zip([BLUE, ORANGE, *COLOURS[2:]], counts, strict=False):
+    for colour, name in zip(cycle(COLOURS), counts, strict=False):
         figure.add_bar(x=counts.index, y=counts[name], text=counts[name], name=name, marker_color=colour)
     return figure
 
@@ -139,8 +142,9 @@ def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:
     figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), horizontal_spacing=0.15)
     named: set[str] = set()
     for place, table in enumerate(panels.values(), start=1):
-        for colour, name in zip(COLOURS, table.columns.drop(x), strict=False):
-            dash = "dot" if name.startswith("reported") else "solid"
+        for number, name in enumerate(table.columns.drop(x)):
+            colour = COLOURS[number % len(COLOURS)]
+            dash = "dot" if name.startswith("reported") else DASHES[number // len(COLOURS) % len(DASHES)]
             style = {"color": colour, "width": 2, "dash": dash}
             line = go.Scatter(x=table[x], y=table[name], name=name.replace("_", " "), line=style, legendgroup=name)
             figure.add_trace(line.update(showlegend=name not in named), row=1, col=place)
@@ -179,7 +183,7 @@ def spread(
     """Histograms on top of each other, with named vertical lines; `counted` says what there is one value of."""
     figure = go.Figure().update_layout(barmode="overlay", title=title, margin_b=LEGEND_ROOM)
     figure.update_layout(xaxis_title=axis, yaxis_title=counted)
-    for colour, (name, part) in zip(COLOURS, values.items(), strict=False):
+    for colour, (name, part) in zip(cycle(COLOURS), values.items(), strict=False):
         figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
     return _marked(figure, marks or {})
 
@@ -205,12 +209,21 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> go.Figure:
     return go.Figure(heat).update_layout(title=title).update_yaxes(autorange="reversed")
 
 
+def matrix_words(counts: pd.DataFrame) -> str:
+    """A table of decisions by true class in words, for those who do not see the figure."""
+    lines = [
+        f"of {row.sum()} films truly {name}, " + ", ".join(f"{count} decided {said}" for said, count in row.items())
+        for name, row in counts.iterrows()
+    ]
+    return "Confusion matrix: " + "; ".join(lines) + "."
+
+
 def calibration_curves(curves: Mapping[str, pd.DataFrame], title: str) -> go.Figure:
     """Observed against predicted frequency, with 95 % intervals and the diagonal of a perfect forecast."""
     figure = go.Figure(
         go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="perfect", line={"color": GREY, "dash": "dot"})
     )
-    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
+    for colour, (name, curve) in zip(cycle(COLOURS), curves.items(), strict=False):
         error = {
             "type": "data",
             "array": curve["high"] - curve["observed"],

@@ -1,6 +1,7 @@
 """The films chapter: splits that keep patients together, trainings that are kept, and what the write-ups' errors do."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def trainings(films):
     return fitting.train_all(films, chosen("002-baseline,002-augmented"), PLAN, 2)
 
 
-def own_folder(root: Path, classes=("a", "b", "c"), films=24, patients=2) -> Path:
-    rng = np.random.default_rng(0)
+def own_folder(root: Path, classes=("a", "b", "c"), films=24, patients=2, seed=0) -> Path:
+    rng = np.random.default_rng(seed)
     for number, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for film in range(films):
@@ -96,6 +97,92 @@ def test_an_unreadable_film_is_left_out_and_named(tmp_path):
     (folder / "a" / "broken.png").write_bytes(b"not a film")
     found = open_films(str(folder))
     assert [Path(path).name for path, _ in found.skipped] == ["broken.png"]
+
+
+def copied(folder: Path, target: Path) -> Path:
+    target.mkdir(parents=True, exist_ok=True)
+    return shutil.copy(sorted(folder.glob("*.png"))[0], target / "copy.png")
+
+
+def test_one_film_in_two_classes_or_on_two_sides_is_refused_with_both_names(tmp_path):
+    folder = own_folder(tmp_path / "own")
+    copied(folder / "a", folder / "b")
+    with pytest.raises(
+        InputError, match=r"own/b/copy.png: found the same film as .*/a/|the same film as .*/b/copy.png"
+    ):
+        open_films(str(folder))
+    sides = tmp_path / "sides"
+    own_folder(sides / "train", "ab")
+    own_folder(sides / "test", "ab", films=4, seed=1)
+    copied(sides / "train" / "a", sides / "test" / "a")
+    with pytest.raises(InputError, match="in another split"):
+        open_films(str(sides))
+
+
+def test_a_class_whose_films_cannot_be_read_is_named_with_one_of_them(tmp_path):
+    folder = own_folder(tmp_path / "own")
+    for path in (folder / "b").iterdir():
+        path.write_bytes(b"not a film")
+    with pytest.raises(InputError, match=r"found no film of b that can be read \(24 files .*pb0_0.png"):
+        open_films(str(folder))
+
+
+def test_too_few_patients_are_told_with_the_folder(tmp_path):
+    folder = own_folder(tmp_path / "own", patients=24)
+    with pytest.raises(InputError, match=r"own: label 'a' has 1 patients.*patient_pattern"):
+        open_films(str(folder), patient_pattern=r"^(p\w)")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "films", "words"), [("sixteen", 10, "more than 8 for sixteen"), ("file", 4, "to validate")]
+)
+def test_too_few_films_to_hold_out_are_refused(tmp_path, scheme, films, words):
+    found = open_films(str(own_folder(tmp_path / "own", "ab", films, 1)))
+    with pytest.raises(InputError, match=f"validation: .*{words}"):
+        found.hold_out(scheme, 0.05, 0)
+
+
+def test_a_validation_folder_of_many_films_is_kept_and_one_of_few_trains(tmp_path):
+    for name, films in (("few", 10), ("many", 30)):
+        for split, count in (("train", 40), ("val", films), ("test", 11)):
+            part = own_folder(tmp_path / name / split, "ab", count, 1, seed=count)
+            for path in part.rglob("*.png"):
+                path.rename(path.with_name(f"{split}{path.name}"))
+    few, many = (open_films(str(tmp_path / name)) for name in ("few", "many"))
+    assert set(many.hold_out("file", 0.1, 0).rows("validation")) == set(many.rows("validation"))
+    assert len(few.hold_out("file", 0.1, 0).rows("validation")) == 10
+    assert len(many.undivided().hold_out("file", 0.1, 0).rows("validation")) == 14
+
+
+def test_a_class_may_be_called_other(tmp_path):
+    found = open_films(str(own_folder(tmp_path / "own", ("other", "sick", "well"))), "other")
+    table = pneumonia.linear_baseline(found)
+    assert pneumonia.judge(table, "other", "test", 10, 0)["auroc"].value > 0.5
+
+
+def test_networks_that_cannot_take_the_films_are_refused_before_the_run():
+    with pytest.raises(InputError, match="image_size: found 12"):
+        fitting.check_networks(chosen("003-base"), fitting.Plan(image_size=12, backbone="resnet18"))
+    with pytest.raises(InputError, match="image_size: found 32, which inception_v3 cannot take"):
+        fitting.check_networks(chosen("003-inception"), fitting.Plan(image_size=32))
+    with pytest.raises(
+        InputError, match=r"backbone: found 'vit_tiny_patch16_224'|which vit_tiny_patch16_224 cannot take"
+    ):
+        fitting.check_networks({}, fitting.Plan(image_size=32, backbone="vit_tiny_patch16_224"))
+
+
+def test_the_most_confident_mistakes_are_mistakes_at_the_threshold(trainings):
+    one = trainings["002-baseline"][0]
+    table = one.predictions()
+    wrong = table[(table["prob_PNEUMONIA"] > one.threshold) != (table["y_true"] == "PNEUMONIA")]
+    shown = pneumonia.most_wrong(one, len(table))
+    assert set(shown["record_id"]) == set(wrong["record_id"])
+    assert shown["sure"].is_monotonic_decreasing
+
+
+def test_reported_accuracies_have_wilsons_interval():
+    row = pneumonia.accuracies_with_intervals({"002-baseline": 0.79487}, 624).loc["002-baseline"]
+    assert row.round(3).tolist() == [0.795, 0.761, 0.825]
 
 
 def test_unknown_variants_are_refused():
@@ -221,11 +308,11 @@ def test_augmented_validation_differs_and_without_augmentation_does_not(training
     assert moved == pneumonia.augmented_validation(trainings["002-augmented"][0], 4, 0)
 
 
-def test_a_guess_on_sixteen_films_can_look_like_anything(trainings):
+def test_a_guess_on_few_films_can_look_like_anything(trainings):
     one = trainings["002-baseline"][0]
     guess = replace(one, validation_logits=1.0 - 2 * (torch.arange(len(one.validation_logits)) % 2))
     certain = replace(one, validation_logits=2.0 * one.films.y[one.films.rows("validation")] - 1)
-    table = pneumonia.small_validation({"guess": [guess], "certain": [certain]}, one.films.positive, 16, 500, 0)
+    table = pneumonia.small_validation({"guess": [guess], "certain": [certain]}, one.films.positive, 4, 500, 0)
     assert table.loc["guess", "high"] - table.loc["guess", "low"] > 0.2
     assert (table.loc["certain"] == 1).all()
 
@@ -233,6 +320,7 @@ def test_a_guess_on_sixteen_films_can_look_like_anything(trainings):
 def test_a_killed_asker_ends_its_trainings(films, monkeypatch):
     monkeypatch.setattr(fitting, "train_variant", lambda *given: given[-1](1, 6))
     fitting._train_for(os.getpid(), films, VARIANTS["002-baseline"], 0, PLAN, None)
+    monkeypatch.setattr(os, "_exit", lambda code: (_ for _ in ()).throw(SystemExit(code)))
     with pytest.raises(SystemExit):
         fitting._train_for(-1, films, VARIANTS["002-baseline"], 0, PLAN, None)
 

@@ -1,6 +1,7 @@
 """Films in class folders, made ready for a network: found, read, decoded and split by patient."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +19,14 @@ from medutils.data.manifest import Located, locate
 from medutils.data.registry import dataset
 from medutils.data.splits import content_hashes, split_by_patient
 from medutils.errors import InputError
+from medutils.evaluate import rest
 from medutils.tables import few
 
 Rows = NDArray[np.int64]
 Scheme = Literal["patient", "file", "first", "sixteen"]
 
-SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}  # for films that come without a split
+SHARES = {"train": 0.8, "test": 0.2}  # for films that come without a split
+_SIDE = {True: "test", False: "training or validation"}
 MIN_HELD = 50  # fewer validation films than this are taken as training films, as both write-ups take Kaggle's 16
 
 
@@ -34,12 +37,14 @@ class Films:
     records: the films that can be read, with `split` filled with train and test, and validation if the user's has one
     classes: the classes, the positive one last
     skipped: what was left out, each with the reason
+    copies: how many films are copies of another one
     """
 
     records: pd.DataFrame
     classes: tuple[str, ...]
     located: Located
     skipped: tuple[tuple[str, str], ...] = ()
+    copies: int = 0
     _pixels: dict[int, Tensor] = field(default_factory=dict)
     _fingerprints: dict[int, str] = field(default_factory=dict)
 
@@ -49,8 +54,8 @@ class Films:
 
     @property
     def two(self) -> tuple[str, str]:
-        """The names of a decision: the negative class, or `other` where there are several, and the positive one."""
-        return (self.classes[0] if len(self.classes) == 2 else "other", self.positive)
+        """The names of a decision: the negative class, or `not ...` where there are several, and the positive one."""
+        return (self.classes[0] if len(self.classes) == 2 else rest(self.positive), self.positive)
 
     @cached_property
     def y(self) -> Tensor:
@@ -80,21 +85,29 @@ class Films:
         """The same films without what is decoded, to be sent to another process."""
         return replace(self, _pixels={})
 
+    @property
+    def own_validation(self) -> int:
+        """How many validation films the folder brings."""
+        return int((self.records["split"] == "validation").sum())
+
+    def undivided(self) -> "Films":
+        """The same films with the folder's own validation films among the training films."""
+        return replace(self, records=self.records.assign(split=self.records["split"].replace("validation", "train")))
+
     def hold_out(self, scheme: Scheme, share: float, seed: int) -> "Films":
         """The same films with a part of the training films made validation films.
 
         `patient` keeps all films of a patient together; `file` draws films, as write-up 002 does; `first` takes the
         first films of each class by name, as write-up 003 does; `sixteen` takes the `val` folder, or where there is
-        none eight films of each class. A validation split of the user's own is kept.
+        none eight films of each class. A folder's own validation films are kept when there are at least `MIN_HELD`;
+        fewer are training films, but for `sixteen`. Raises `InputError` when too few films are left for either side.
         """
-        given = int((self.records["split"] == "validation").sum())
-        if given >= MIN_HELD or (given and scheme == "sixteen"):
+        if self.own_validation >= MIN_HELD or (self.own_validation and scheme == "sixteen"):
             return self
-        records = self.records.assign(split=self.records["split"].replace("validation", "train"))
+        records = self.undivided().records
         if scheme == "patient":
-            return replace(
-                self, records=split_by_patient(records, {"train": 1 - share, "validation": share}, seed, ("test",))
-            )
+            parts = {"train": 1 - share, "validation": share}
+            return replace(self, records=_by_patient(records, parts, seed, self.located.path, ("test",)))
         train = records[records["split"] == "train"]
         if scheme == "first":
             ordered = train.sort_values("record_id").groupby("label")
@@ -102,7 +115,17 @@ class Films:
         elif scheme == "file":
             held = train.sample(frac=share, random_state=seed).index.tolist()
         else:
+            if (fewest := train["label"].value_counts()).min() <= 8:
+                raise InputError(
+                    f"validation: found {fewest.min()} training films of {fewest.idxmin()}; expected more than 8 for "
+                    "sixteen"
+                )
             held = train.groupby("label").sample(8, random_state=seed).index.tolist()
+        if not held or set(train["label"].drop(held)) != set(self.classes):
+            raise InputError(
+                f"validation: '{scheme}' leaves {len(train) - len(held)} films to train and {len(held)} to validate; "
+                "expected some of every class in training, and some to validate"
+            )
         return replace(
             self, records=records.assign(split=records["split"].mask(records.index.isin(held), "validation"))
         )
@@ -121,14 +144,22 @@ def open_films(data: str = "auto", positive: str = "", patient_pattern: str = ""
     located, records, classes = _named(data, positive, patient_pattern)
     readable = build_array([Path(path) for path in records["path"]], 32, aspect="squash")
     skipped = [*records.attrs["skipped"], *((str(path), reason) for path, reason in readable.skipped)]
-    records = _one_patient_a_content(records.iloc[readable.kept].reset_index(drop=True))
-    if not (records["split"] == "test").any():
-        records = split_by_patient(records.assign(split=""), SHARES, seed)
-    for split in ("train", "test"):
-        there = set(records.loc[records["split"] == split, "label"])
+    records = records.iloc[readable.kept].reset_index(drop=True)
+    contents = content_hashes(records)
+    records = _one_patient_a_content(records, contents)
+    unread = f" ({len(skipped)} files cannot be read, such as {skipped[0][0]}: {skipped[0][1]})" if skipped else ""
+    divided = (records["split"] == "test").any()
+    for split in ("train", "test") if divided else ("",):
+        there = set(records.loc[records["split"].isin([split] if divided else records["split"]), "label"])
         if missing := [name for name in classes if name not in there]:
-            raise InputError(f"{located.path}: found no film of {missing[0]} in {split}; expected some of every class")
-    return Films(records, classes, located, tuple(skipped))
+            where = f" in {split}" if split else ""
+            raise InputError(
+                f"{located.path}: found no film of {missing[0]}{where} that can be read{unread}; expected some of "
+                "every class"
+            )
+    if not divided:
+        records = _by_patient(records.assign(split=""), SHARES, seed, located.path)
+    return Films(records, classes, located, tuple(skipped), int(contents.duplicated().sum()))
 
 
 def find_films(data: str = "auto", positive: str = "", patient_pattern: str = "") -> Located:
@@ -161,9 +192,26 @@ def _records(located: Located, patient_pattern: str) -> pd.DataFrame:
     return load_kermany(located.path) if kermany and not patient_pattern else records
 
 
-def _one_patient_a_content(records: pd.DataFrame) -> pd.DataFrame:
-    """Give the films that are one file under several patients' names to one patient, so that no split divides them."""
-    contents = content_hashes(records)
+def _by_patient(
+    records: pd.DataFrame, parts: Mapping[str, float], seed: int, folder: Path, keep: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Split by patient; what cannot be split is said with the folder, and what may help."""
+    try:
+        return split_by_patient(records, parts, seed, keep)
+    except InputError as error:
+        raise InputError(f"{folder}: {error} (`patient_pattern` says what a patient is)") from error
+
+
+def _one_patient_a_content(records: pd.DataFrame, contents: pd.Series) -> pd.DataFrame:
+    """Give the films that are one file under several patients' names to one patient, so that no split divides them.
+
+    Raises `InputError` when one file is in two classes, or both in test and outside.
+    """
+    for column, sides in (("label", records["label"]), ("split", (records["split"] == "test").map(_SIDE))):
+        if (torn := sides.groupby(contents).transform("nunique") > 1).any():
+            same = contents == contents[torn].iloc[0]
+            first, second = records.loc[sides[same].drop_duplicates().index, "path"]
+            raise InputError(f"{first}: found the same film as {second}, in another {column}; expected it in one")
     shared = records.groupby(contents)["patient"].unique()
     patient = records["patient"]
     for names in shared[shared.str.len() > 1]:

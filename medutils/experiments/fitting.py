@@ -3,10 +3,9 @@
 import hashlib
 import json
 import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,7 @@ from medutils.data.splits import records_hash
 from medutils.evaluate import choose_threshold, fit_temperature
 from medutils.experiments.films import Films, Scheme, array_hash
 from medutils.experiments.pretraining import PHANTOM_CODE, phantom_weights
-from medutils.experiments.variants import Variant
+from medutils.experiments.variants import VARIANTS, Variant
 from medutils.exported import probabilities
 from medutils.files import ROOT, cache_dir, sha256, written_whole
 from medutils.models.augment import Augmentation
@@ -205,7 +204,7 @@ def _train_for(asker: int, films: Films, variant: Variant, seed: int, plan: Plan
 
     def go_on(*_: int) -> None:
         if asker not in (os.getpid(), os.getppid()):
-            sys.exit(1)
+            os._exit(1)  # an exception would only end the training, not the process
 
     train_variant(films, variant, seed, plan, start, go_on)
 
@@ -252,6 +251,13 @@ def _train(
         "state": {name: value.contiguous().cpu() for name, value in network.state_dict().items()},
         "seconds": time.monotonic() - began,
     }
+
+
+def check_networks(variants: Mapping[str, Variant], plan: Plan) -> None:
+    """Build the networks once, and those that every run of the chapter trains; `InputError` when one cannot be."""
+    always = {name: VARIANTS[name] for name in ("002-baseline", "002-xception")}
+    for design in {plan.adapt(variant).design for variant in (always | dict(variants)).values()}:
+        make_classifier(ready(design), 2)
 
 
 def make_network(variant: Variant, classes: int, plan: Plan) -> FilmClassifier:
@@ -328,7 +334,7 @@ def _key(films: Films, variant: Variant, seed: int, plan: Plan, start: Training 
     """Hash of everything a training depends on."""
     code = [sha256(path) for name in CODE for path in _sources(ROOT / "medutils" / name)]
     weights = [plan.weights, *map(sha256, PHANTOM_CODE)] if variant.design.backbone else ""
-    recipe = {name: value for name, value in asdict(variant).items() if name != "what"}
+    recipe = {name: value for name, value in asdict(variant).items() if name not in ("what", "write_up")}
     begin = _tensors(start.state) if start is not None else ""
     split = records_hash(films.records), films.records["split"].tolist(), films.classes
     pixels = films.fingerprint(variant.design.size)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from medutils.evaluate import Estimate, compare, counts, evaluate, one_against_rest
+from medutils.evaluate import Estimate, compare, counts, evaluate, one_against_rest, proportion
 from medutils.experiments.films import Films, Scheme
 from medutils.experiments.fitting import Training, accuracy
 from medutils.experiments.variants import Variant
@@ -84,6 +84,12 @@ def _predictions(films: Films, probability: Array) -> pd.DataFrame:
     return table
 
 
+def sizes_of(table: pd.DataFrame) -> str:
+    """Widths and heights of films in pixels, from the smallest to the largest."""
+    ends = ((table[side].min(), table[side].max()) for side in ("width", "height"))
+    return " × ".join(str(low) if low == high else f"{low} to {high}" for low, high in ends)
+
+
 # --- errors of write-up 002 -------------------------------------------------------------------------------------------
 
 
@@ -147,6 +153,14 @@ def read_matrix(matrix: Matrix) -> dict[str, float]:
         "negative_predictive_value": tn / max(tn + fn, 1),
         "accuracy": (tn + tp) / (tn + fp + fn + tp),
     }
+
+
+def accuracies_with_intervals(correct: Mapping[str, float], films: int) -> pd.DataFrame:
+    """Accuracies that were reported for so many films, as shares, with Wilson's interval."""
+    found = {name: proportion(round(share * films), films, "test", "wilson") for name, share in correct.items()}
+    return pd.DataFrame(
+        {name: {"reported": one.value, "low": one.low, "high": one.high} for name, one in found.items()}
+    ).T
 
 
 def recommend(recall: Mapping[str, float], precision: Mapping[str, float]) -> str:
@@ -214,11 +228,18 @@ def last_epochs(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[s
 
 
 def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[str, float]:
-    """Accuracy as written on the validation and on the test films, the mean over the trainings."""
-    return {
-        split: float(np.mean([np.equal(*decisions(one.as_written(split), positive)).mean() for one in trainings]))
-        for split in ("validation", "test")
-    }
+    """Accuracy as written and AUROC on the validation and on the test films, and the first less the second.
+
+    Means over the trainings. The shares of the classes differ between the two, which moves accuracy and not AUROC.
+    """
+    found = {}
+    for measure in ("accuracy", "auroc"):
+        validation, test = (
+            np.mean([judge(one.as_written(split), positive, split, 0, 0)[measure].value for one in trainings])
+            for split in ("validation", "test")
+        )
+        found |= {f"validation_{measure}": validation, f"test_{measure}": test, f"{measure}_gap": validation - test}
+    return {name: float(value) for name, value in found.items()}
 
 
 def shared_patients(films: Films, schemes: Sequence[Scheme], share: float, seed: int) -> pd.DataFrame:
@@ -251,20 +272,23 @@ def small_validation(
 ) -> pd.DataFrame:
     """Accuracy as written of each network's first training on a few of its validation films, half of them positive.
 
-    A row a network: its mean over the draws (with replacement), and where 5 % of them lie below and above.
+    A row a network: its mean over the draws (with replacement), and where 5 % of them lie below and above. Networks
+    with fewer validation films of either class than are drawn of it are left out.
     """
     rng = np.random.default_rng(seed)
     rows = {}
     for name, group in trainings.items():
         y, said = decisions(group[0].as_written("validation"), positive)
+        if min(y.sum(), len(y) - y.sum()) < films // 2:
+            continue
         drawn = np.hstack([rng.choice(np.flatnonzero(y == value), (draws, films // 2)) for value in (0, 1)])
         found = (y == said)[drawn].mean(1)
         rows[name] = {"mean": found.mean(), "low": np.quantile(found, 0.05), "high": np.quantile(found, 0.95)}
-    return pd.DataFrame(rows).T
+    return pd.DataFrame(rows, index=["mean", "low", "high"]).T
 
 
 def thawed(variant: Variant, parts: int = 2) -> Variant:
-    """The variant with the last `parts` parts of its backbone trained too, at a tenth of the rate."""
+    """The variant with the last `parts` parts of its backbone trained too, or none, at a tenth of the rate."""
     settings = replace(variant.settings, learning_rate=variant.settings.learning_rate / 10)
     return replace(variant, design=replace(variant.design, thawed=parts), settings=settings)
 
@@ -280,13 +304,18 @@ def best_on_validation(trainings: Mapping[str, Sequence[Training]], positive: st
 
 
 def most_wrong(training: Training, films: int) -> pd.DataFrame:
-    """The test films to whose true class a network gives the lowest probability: `record_id`, `title`, `sure`."""
+    """The wrongly decided test films to whose true class a network gives the lowest probability.
+
+    Two classes are decided by the threshold, more by the most probable one. Columns: `record_id`, `title`, and `sure`,
+    the probability of all other classes than the true one.
+    """
     table = training.predictions()
     classes = list(training.films.classes)
     probability = table[[f"prob_{name}" for name in classes]].to_numpy()
     truth = table["y_true"].map(classes.index).to_numpy()
-    said = probability.argmax(1)
-    table = table.assign(sure=probability[np.arange(len(table)), said])[said != truth].nlargest(films, "sure")
+    said = decisions(table, classes[1])[1] if len(classes) == 2 else probability.argmax(1)
+    sure = 1 - probability[np.arange(len(table)), truth]
+    table = table.assign(sure=sure)[said != truth].nlargest(films, "sure")
     title = [
         f"{true}, called<br>{classes[number]}" for true, number in zip(table["y_true"], said[table.index], strict=True)
     ]

@@ -86,6 +86,7 @@ VARIANTS = {
     "002-baseline": _002("two convolutions, dropout 0.5", SMALL),
     "002-augmented": _002("the same with flips, ±72° and zoom", SMALL, STRONG_002),
     "002-xception": _002("frozen Xception and a dense head", XCEPTION, epochs=4),
+    "002-xception-averaged": _002("the same with each feature map averaged", replace(XCEPTION, average=True), epochs=4),
     "003-base": _003("four convolutions", BASE, NONE),
     "003-augmented": _003("the same with flips both ways, ±40°, zoom, shift", BASE),
     "003-dropout": _003("the same with dropout 0.2", DROPOUT),
@@ -99,7 +100,7 @@ VARIANTS = {
     "003-inception-l1": _003("the same with L1", _penalised(INCEPTION, 0.01, 0, "dense"), NONE),
     "003-inception-l2": _003("the same with L2", _penalised(INCEPTION, 0, 0.01, "dense"), NONE),
     "003-inception-l1-l2": _003("the same with both", _penalised(INCEPTION, 0.01, 0.01, "dense"), NONE),
-    "mild": _002("write-up 002's network with mild augmentation", SMALL, MILD),
+    "mild": replace(_002("write-up 002's network with mild augmentation", SMALL, MILD), write_up=""),
     "resnet": Variant(
         "",
         "ResNet-18 from scratch, mild augmentation with more contrast, one-cycle",

@@ -114,11 +114,26 @@ class FilmClassifier(nn.Module):
         self.backbone = backbone if backbone is not None else convolutions(design)
         if design.backbone and design.frozen:
             thaw(self.backbone, design.thawed)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            self.backbone.eval()
-            shape = self.features(torch.zeros(1, design.size, design.size, dtype=torch.uint8)).shape
-        self.head = Head(shape, design, classes)
+        self.head = Head(self._shape_of_features(), design, classes)
         self.to(memory_format=torch.channels_last)
+
+    def _shape_of_features(self) -> torch.Size:
+        """(1, channels, height, width) of the feature maps; `InputError` when the backbone gives none."""
+        size = self.design.size
+        self.backbone.eval()
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                shape = self.features(torch.zeros(1, size, size, dtype=torch.uint8)).shape
+        except (RuntimeError, AssertionError) as error:
+            why = str(error).partition("\n")[0]
+            raise InputError(
+                f"image_size: found {size}, which {self.design.backbone} cannot take ({why}); expected another size"
+            ) from error
+        if len(shape) != 4:
+            raise InputError(
+                f"backbone: found '{self.design.backbone}', which gives no feature maps; expected one that does"
+            )
+        return shape
 
     def train(self, mode: bool = True) -> "FilmClassifier":
         """As usual, but a frozen backbone stays in evaluation mode: its running means are frozen too."""
