@@ -26,7 +26,7 @@ def origin(films: Films, on_what: str) -> str:
 def sizes(table: pd.DataFrame) -> str:
     """Whether the films differ in size."""
     alike = len(table.drop_duplicates()) == 1
-    start = "All ten are of one size." if alike else "The films differ in size and shape."
+    start = "These films are all of one size." if alike else "The films differ in size and shape."
     return f"{start} Each is squashed to a square, as in both write-ups, which changes how wide a chest looks."
 
 
