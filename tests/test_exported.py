@@ -331,7 +331,12 @@ def test_the_command_shows_a_table_and_the_notice(folder: Path, monkeypatch: pyt
     (folder / "films" / "dark.png").rename(folder / "films" / "[red]\x1b.png")
     done = CliRunner().invoke(app, ["predict", "run/model.pt", "films"])
     assert done.exit_code == 0, done.output
-    for words in ("A tiny network, trained on kermany_chest_xray (phantom)", "films/[red]\\x1b.png", "0.2689", "NORMAL"):
+    for words in (
+        "A tiny network, trained on kermany_chest_xray (phantom)",
+        "films/[red]\\x1b.png",
+        "0.2689",
+        "NORMAL",
+    ):
         assert words in done.stdout, done.stdout
     assert done.stdout.rstrip().endswith(NOT_FOR_CLINICAL_USE)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from medutils.data.phantoms.chest import make_kermany
 from medutils.errors import InputError
 from medutils.evaluate import counts, fit_temperature, one_against_rest
-from medutils.evidence import load_reported, reported_values
+from medutils.evidence import load_reference, load_reported, reported_values
 from medutils.experiments import fitting, pneumonia, pneumonia_sentences
 from medutils.experiments.films import open_films
 from medutils.experiments.variants import VARIANTS, chosen
@@ -341,6 +341,13 @@ def test_counts_put_the_truth_in_the_rows():
 def test_one_against_the_rest_keeps_two_classes_as_they_are(trainings):
     table = trainings["002-baseline"][0].predictions()
     assert one_against_rest(table, "PNEUMONIA") is table
+
+
+def test_the_takeaways_hold_in_the_reference_run():
+    found = load_reference("pneumonia_cnn")["experiments"]
+    shared, raw = found["shared_weights"]["auroc"], found["raw_pixels"]["auroc"]
+    assert shared["from fresh weights"] < shared["no augmentation"] < shared["from the baseline's weights"]
+    assert raw["raw 0 to 255"] < 0.6 < 0.9 < raw["right preprocessing"]
 
 
 def test_every_claim_has_words():
