@@ -232,14 +232,14 @@ def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[st
 
     Means over the trainings. The shares of the classes differ between the two, which moves accuracy and not AUROC.
     """
-    found = {}
+    found: dict[str, float] = {}
     for measure in ("accuracy", "auroc"):
         validation, test = (
-            np.mean([judge(one.as_written(split), positive, split, 0, 0)[measure].value for one in trainings])
+            float(np.mean([judge(one.as_written(split), positive, split, 0, 0)[measure].value for one in trainings]))
             for split in ("validation", "test")
         )
         found |= {f"validation_{measure}": validation, f"test_{measure}": test, f"{measure}_gap": validation - test}
-    return {name: float(value) for name, value in found.items()}
+    return found
 
 
 def shared_patients(films: Films, schemes: Sequence[Scheme], share: float, seed: int) -> pd.DataFrame:
