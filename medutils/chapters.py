@@ -111,10 +111,9 @@ def _find_films(parameters: PneumoniaCNN) -> Located:
         from medutils.models.transfer import check_backbone
 
         check_backbone(parameters.backbone or "legacy_xception", pretrained=True)
-    names = ("image_size", "backbone")
-    usual = {name: PneumoniaCNN.model_fields[name].default for name in names}
-    tried = [usual | dict(values) for values in CHAPTERS["pneumonia_cnn"].profiles.values()]
-    if not any(all(getattr(parameters, name) == values[name] for name in names) for values in tried):
+    sizes = {"image_size", "backbone"}
+    usual = [resolve("pneumonia_cnn", {}, profile).model_dump(include=sizes) for profile in get_args(Profile)]
+    if parameters.model_dump(include=sizes) not in usual:
         from medutils.experiments.fitting import Plan, check_networks
 
         check_networks(networks, Plan(image_size=parameters.image_size, backbone=parameters.backbone))

@@ -136,8 +136,8 @@ def choose_threshold(y: Array, probability: Array, rule: Rule = "F1") -> float:
     edges = np.unique(probability)
     candidates = np.r_[0.5, (edges[1:] + edges[:-1]) / 2]
     said = probability[None, :] >= candidates[:, None]
-    hits = (said & (y > 0.5)).sum(1)
     positive = y > 0.5
+    hits = (said & positive).sum(1)
     if rule == "F1":
         worth = 2 * hits / np.maximum(said.sum(1) + positive.sum(), 1)
     else:

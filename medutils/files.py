@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from medutils.errors import InputError
 
@@ -63,20 +64,36 @@ def written_whole(path: Path) -> Iterator[Path]:
 def scratch(folder: Path) -> Iterator[Path]:
     """Give an empty folder inside `folder` (made if need be) to work in, and remove it at the end.
 
-    `folder` itself is removed again when it was made here and the block left nothing in it.
+    `folder` itself is removed again when it was made here and the block left nothing in it. What a killed process left
+    there is removed: a lock beside each such folder, which ends with its process, tells whether it is in use.
     """
     part = folder / f".{uuid.uuid4().hex[:8]}.part"
     made = [up for up in (folder, *folder.parents) if not up.exists()]
     try:
-        part.mkdir(parents=True)
-        yield part
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".????????.part"):
+            with suppress(Timeout), _lock_of(left).acquire(timeout=0):
+                _remove_scratch(left)
+        with _lock_of(part):
+            part.mkdir()
+            yield part
     except OSError as error:
         raise explain(error, folder) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        _remove_scratch(part)
         for up in made:
             if up.is_dir() and not any(up.iterdir()):
                 up.rmdir()
+
+
+def _lock_of(part: Path) -> FileLock:
+    return FileLock(part.with_name(f"{part.name}.lock"))
+
+
+def _remove_scratch(part: Path) -> None:
+    shutil.rmtree(part, ignore_errors=True)
+    with suppress(OSError):
+        part.with_name(f"{part.name}.lock").unlink()
 
 
 def write_text(path: Path, text: str) -> None:

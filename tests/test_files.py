@@ -1,6 +1,8 @@
 """A file is written whole or not at all."""
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,15 @@ def test_a_failed_run_leaves_no_folder_that_was_not_there(tmp_path: Path):
     with pytest.raises(RuntimeError), scratch(tmp_path / "a" / "b") as part:
         (part / "half").touch()
         raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_and_what_a_live_one_uses_is_not(tmp_path: Path):
+    script = "import os, medutils.files as f\nwith f.scratch(f.Path('.')) as part: os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
+    assert any(path.is_dir() for path in tmp_path.iterdir())
+    with scratch(tmp_path) as live, scratch(tmp_path) as second:
+        assert {path for path in tmp_path.iterdir() if path.is_dir()} == {live, second}
     assert list(tmp_path.iterdir()) == []
 
 

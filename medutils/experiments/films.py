@@ -26,7 +26,6 @@ Rows = NDArray[np.int64]
 Scheme = Literal["patient", "file", "first", "sixteen"]
 
 SHARES = {"train": 0.8, "test": 0.2}  # for films that come without a split
-_SIDE = {True: "test", False: "training or validation"}
 MIN_HELD = 50  # fewer validation films than this are taken as training films, as both write-ups take Kaggle's 16
 
 
@@ -149,10 +148,10 @@ def open_films(data: str = "auto", positive: str = "", patient_pattern: str = ""
     records = _one_patient_a_content(records, contents)
     unread = f" ({len(skipped)} files cannot be read, such as {skipped[0][0]}: {skipped[0][1]})" if skipped else ""
     divided = (records["split"] == "test").any()
-    for split in ("train", "test") if divided else ("",):
-        there = set(records.loc[records["split"].isin([split] if divided else records["split"]), "label"])
+    parts = {f" in {split}": records["split"] == split for split in ("train", "test")}
+    for where, rows in parts.items() if divided else [("", slice(None))]:
+        there = set(records.loc[rows, "label"])
         if missing := [name for name in classes if name not in there]:
-            where = f" in {split}" if split else ""
             raise InputError(
                 f"{located.path}: found no film of {missing[0]}{where} that can be read{unread}; expected some of "
                 "every class"
@@ -207,7 +206,7 @@ def _one_patient_a_content(records: pd.DataFrame, contents: pd.Series) -> pd.Dat
 
     Raises `InputError` when one file is in two classes, or both in test and outside.
     """
-    for column, sides in (("label", records["label"]), ("split", (records["split"] == "test").map(_SIDE))):
+    for column, sides in (("label", records["label"]), ("split", records["split"] == "test")):
         if (torn := sides.groupby(contents).transform("nunique") > 1).any():
             same = contents == contents[torn].iloc[0]
             first, second = records.loc[sides[same].drop_duplicates().index, "path"]

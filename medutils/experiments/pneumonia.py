@@ -219,6 +219,17 @@ def histories(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[str
     }
 
 
+def by_epoch(trainings: Mapping[str, Sequence[Training]], measure: str) -> dict[str, pd.DataFrame]:
+    """`loss` or `accuracy` in training and in validation: `epoch`, and a column for each network's first seed."""
+    firsts = {name: group[0].history.set_index("epoch") for name, group in trainings.items()}
+    return {
+        kind: pd.DataFrame({name: history[f"{kind}_{measure}"] for name, history in firsts.items()})
+        .rename_axis("epoch")
+        .reset_index()
+        for kind in ("train", "validation")
+    }
+
+
 def last_epochs(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[str, Any]]:
     """The last row of each variant's history, averaged over its seeds."""
     return {
@@ -232,12 +243,13 @@ def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[st
 
     Means over the trainings. The shares of the classes differ between the two, which moves accuracy and not AUROC.
     """
+    judged = {
+        split: [judge(one.as_written(split), positive, split, 0, 0) for one in trainings]
+        for split in ("validation", "test")
+    }
     found: dict[str, float] = {}
     for measure in ("accuracy", "auroc"):
-        validation, test = (
-            float(np.mean([judge(one.as_written(split), positive, split, 0, 0)[measure].value for one in trainings]))
-            for split in ("validation", "test")
-        )
+        validation, test = (float(np.mean([one[measure].value for one in group])) for group in judged.values())
         found |= {f"validation_{measure}": validation, f"test_{measure}": test, f"{measure}_gap": validation - test}
     return found
 
@@ -256,8 +268,7 @@ def augmented_validation(training: Training, draws: int, seed: int) -> dict[str,
     """Accuracy of a trained network on its validation films as they are (`still`), and augmented, once a draw."""
     network, films = training.network(), training.films
     x, y = (part[films.rows("validation")] for part in (films.pixels(network.design.size), films.y))
-    how = Augment(training.variant.augmentation).train()
-    network.augment = how
+    network.augment = Augment(training.variant.augmentation).train()
     with torch.inference_mode(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = [

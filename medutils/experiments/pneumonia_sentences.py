@@ -110,20 +110,11 @@ def causes(found: Mapping[str, Mapping[str, Estimate]]) -> str:
     """Which cause is missed more often."""
     if any(len(parts) < 2 for parts in found.values()):
         return "These file names do not tell two causes, so recall cannot be taken apart."
-    lowest = {name: min(one.value for one in parts.values()) for name, parts in found.items()}
-    causes = sorted({cause for parts in found.values() for cause in parts})
-    times = {
-        cause: sum(parts[cause].value == lowest[name] and one_lowest(parts) for name, parts in found.items())
-        for cause in causes
-    }
-    listed = " and ".join(f"that of {cause} pneumonia in {times[cause]}" for cause in causes)
+    recall = pd.DataFrame({name: {cause: one.value for cause, one in parts.items()} for name, parts in found.items()})
+    lowest = recall.eq(recall.min())
+    times = lowest.loc[:, lowest.sum() == 1].sum(axis=1).sort_index()  # where two are alike, neither is the lower
+    listed = " and ".join(f"that of {cause} pneumonia in {count}" for cause, count in times.items())
     return f"Of {len(found)} networks, the lower recall is {listed}."
-
-
-def one_lowest(parts: Mapping[str, Estimate]) -> bool:
-    """Whether one of the causes is missed more often than all others."""
-    values = sorted(one.value for one in parts.values())
-    return values[0] < values[1]
 
 
 def difference_of(what: str, found: Estimate) -> str:
