@@ -114,17 +114,17 @@ def counts(y: NDArray[np.int64], said: NDArray[np.int64], classes: Sequence[str]
 def calibration(predictions: pd.DataFrame, positive: str, bins: int = 8) -> pd.DataFrame:
     """Observed against predicted frequency of the positive class, in bins of about equal size.
 
-    Columns: `predicted` (mean probability), `observed`, `low`, `high` (95 % Wilson), `n`. Repeats are averaged by
-    record first, so that `n` counts records and not copies of them.
+    Columns: `predicted` (mean probability), `observed`, `low`, `high` (95 % Wilson), `n`. All repeats are binned
+    together. A patient counts once in a bin, however many rows of theirs lie there: the interval takes `n` patients.
     """
-    table = predictions.assign(hit=predictions["y_true"].eq(positive).astype(float))
-    by_record = table.groupby("record_id")[[f"prob_{positive}", "hit"]].mean()
-    edges = pd.qcut(by_record[f"prob_{positive}"].rank(method="first"), min(bins, len(by_record)), labels=False)
-    rows = []
-    for _, part in by_record.groupby(edges):
-        rate = proportion(int(part["hit"].sum()), len(part), "", "wilson")
-        rows.append((part[f"prob_{positive}"].mean(), rate.value, rate.low, rate.high, len(part)))
-    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "n"])
+    rows = predictions.assign(p=predictions[f"prob_{positive}"], hit=predictions["y_true"].eq(positive).astype(float))
+    edges = pd.qcut(rows["p"].rank(method="first"), min(bins, len(rows)), labels=False)
+    found = []
+    for _, part in rows.groupby(edges):
+        observed, patients = part["hit"].mean(), part["patient"].nunique()
+        interval = proportion(round(observed * patients), patients, "", "wilson")
+        found.append((part["p"].mean(), observed, interval.low, interval.high, patients))
+    return pd.DataFrame(found, columns=["predicted", "observed", "low", "high", "n"])
 
 
 def choose_threshold(y: Array, probability: Array, rule: Rule = "F1") -> float:

@@ -106,12 +106,15 @@ def test_calibration_of_true_probabilities_lies_on_the_diagonal():
     rng = np.random.default_rng(0)
     p = rng.random(20_000)
     hit = rng.random(20_000) < p
-    t = pd.DataFrame(
-        {"record_id": range(20_000), "y_true": np.where(hit, "sick", "well"), "prob_well": 1 - p, "prob_sick": p}
-    )
+    y = np.where(hit, "sick", "well")
+    t = pd.DataFrame({"patient": range(20_000), "y_true": y, "prob_well": 1 - p, "prob_sick": p})
     curve = calibration(t, "sick")
     assert (curve.predicted - curve.observed).abs().max() < 0.03
     assert curve.n.sum() == 20_000
+    ten_rows_each = calibration(t.assign(patient=t.patient % 2_000), "sick")
+    assert ten_rows_each.observed.equals(curve.observed)
+    assert (ten_rows_each.low < curve.low).all()
+    assert (ten_rows_each.high > curve.high).all()
 
 
 def test_the_threshold_is_the_best_f1_and_half_when_all_are_equal():

@@ -16,7 +16,9 @@ from medutils.evaluate import counts, fit_temperature, one_against_rest
 from medutils.evidence import load_reference, load_reported, reported_values
 from medutils.experiments import fitting, pneumonia, pneumonia_sentences
 from medutils.experiments.films import open_films
+from medutils.experiments.pretraining import Course, phantom_weights
 from medutils.experiments.variants import VARIANTS, chosen
+from medutils.files import cache_dir
 
 PLAN = fitting.Plan(epochs=1, image_size=32)
 
@@ -230,6 +232,31 @@ def test_seeds_differ_and_thresholds_come_from_validation(trainings):
     assert set(one.as_written()["threshold"]) == {0.5}
 
 
+def test_a_network_is_judged_by_each_rule_for_its_threshold(trainings):
+    found = pneumonia.accuracy_by_rule(trainings, "PNEUMONIA")
+    assert list(found.columns) == ["one half", "F1", "balanced accuracy"]
+    first = trainings["002-baseline"]
+    right = [np.equal(*pneumonia.decisions(one.predictions(), "PNEUMONIA")).mean() for one in first]
+    assert found.loc["002-baseline", first[0].variant.rule] == pytest.approx(np.mean(right))
+
+
+def test_phantom_weights_hang_on_the_backbone_and_on_nothing_that_was_drawn_before(tmp_path, monkeypatch):
+    plain = replace(VARIANTS["002-xception"].design, backbone="resnet18", size=32)
+    other = replace(plain, penalised=("dense",), l1=0.01, flatten_dropout=0.5, mean=(0.0,), deviation=(1 / 255,))
+    found = []
+    for number, design in enumerate((plain, other)):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / str(number)))
+        torch.manual_seed(number)
+        found.append(phantom_weights(design, Course(films=40, size=32, epochs=1)))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_a_backbone_too_large_for_the_courses_phantoms_learns_from_some_of_its_own_size():
+    design = replace(VARIANTS["003-inception-l1"].design, size=80)
+    assert phantom_weights(design, Course(films=20, epochs=1))
+    assert [path.name.endswith("-80.pt") for path in (cache_dir() / "weights").glob("inception*.pt")] == [True]
+
+
 def test_balanced_weights_are_write_up_002s():
     y = torch.tensor([0] * 258 + [1] * 742)
     assert fitting.balanced_weights(y, 2) == pytest.approx((1.94, 0.67), abs=0.005)
@@ -344,10 +371,16 @@ def test_one_against_the_rest_keeps_two_classes_as_they_are(trainings):
 
 
 def test_the_takeaways_hold_in_the_reference_run():
-    found = load_reference("pneumonia_cnn")["experiments"]
-    shared, raw = found["shared_weights"]["auroc"], found["raw_pixels"]["auroc"]
-    assert shared["from fresh weights"] < shared["no augmentation"] < shared["from the baseline's weights"]
-    assert raw["raw 0 to 255"] < 0.6 < 0.9 < raw["right preprocessing"]
+    reference = load_reference("pneumonia_cnn")
+    metrics, found = reference["metrics"], reference["experiments"]
+    assert metrics["003-augmented minus 003-base.auroc"]["low"] > 0
+    assert metrics["002-augmented minus 002-baseline.auroc"]["low"] < 0
+    assert found["shared_weights"]["auroc"]["from fresh weights"] < found["shared_weights"]["auroc"]["no augmentation"]
+    assert metrics["002-xception minus 002-baseline.auroc"]["low"] > 0
+    assert reference["parameters"]["weights"] == "phantom"
+    assert found["collapsed"]["002-xception, raw 0 to 255"] == reference["parameters"]["seeds"]
+    assert found["threshold_rule"]["F1"] < found["threshold_rule"]["one half"]
+    assert metrics["majority.accuracy"]["value"] < found["split"]["positive_share"]
 
 
 def test_every_claim_has_words():

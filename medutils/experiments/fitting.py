@@ -170,7 +170,8 @@ def train_all(
     designs = [plan.adapt(variant).design for variant in variants.values()]
     for size in {design.size for design in designs}:
         films.fingerprint(size)  # decoded here, once, and not in every process
-    needed = {design.backbone: design for design in designs if design.backbone and plan.weights == "phantom"}
+    on_backbones = [design for design in designs if design.backbone and plan.weights == "phantom"]
+    needed = {(design.backbone, design.channels): design for design in on_backbones}
     sent = films.without_pixels()
     work = [
         *(delayed(_apart)(phantom_weights, design) for design in needed.values()),

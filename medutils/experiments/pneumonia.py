@@ -1,8 +1,9 @@
 """What the errors of write-ups 002 and 003 are worth, and the measures they should have taken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from medutils.evaluate import Estimate, compare, counts, evaluate, one_against_rest, proportion
+from medutils.evaluate import Estimate, Rule, compare, counts, evaluate, one_against_rest, proportion
 from medutils.experiments.films import Films, Scheme
 from medutils.experiments.fitting import Training, accuracy
 from medutils.experiments.variants import Variant
@@ -211,6 +212,26 @@ def spread(trainings: Mapping[str, Sequence[Training]], positive: str) -> pd.Dat
     ).T.rename_axis("variant")
 
 
+def accuracy_by_rule(trainings: Mapping[str, Sequence[Training]], positive: str) -> pd.DataFrame:
+    """Mean test accuracy of each network by what its threshold is: one half, or fixed on validation by each rule."""
+    ways: dict[str, Callable[[Training], pd.DataFrame]] = {"one half": Training.as_written} | {
+        rule: partial(_by_rule, rule=rule) for rule in get_args(Rule)
+    }
+    return pd.DataFrame(
+        {
+            way: {
+                name: float(np.mean([np.equal(*decisions(decide(one), positive)) for one in group]))
+                for name, group in trainings.items()
+            }
+            for way, decide in ways.items()
+        }
+    )
+
+
+def _by_rule(training: Training, rule: Rule) -> pd.DataFrame:
+    return replace(training, variant=replace(training.variant, rule=rule)).predictions()
+
+
 def histories(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[str, list[float]]]:
     """Loss and accuracy of every epoch of each network's first seed."""
     return {
@@ -241,7 +262,8 @@ def last_epochs(trainings: Mapping[str, Sequence[Training]]) -> dict[str, dict[s
 def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[str, float]:
     """Accuracy as written and AUROC on the validation and on the test films, and the first less the second.
 
-    Means over the trainings. The shares of the classes differ between the two, which moves accuracy and not AUROC.
+    Means over the trainings; `..._spread` is how far their gaps lie apart. The shares of the classes differ between the
+    two, which moves accuracy and not AUROC.
     """
     judged = {
         split: [judge(one.as_written(split), positive, split, 0, 0) for one in trainings]
@@ -249,8 +271,14 @@ def validation_and_test(trainings: Sequence[Training], positive: str) -> dict[st
     }
     found: dict[str, float] = {}
     for measure in ("accuracy", "auroc"):
-        validation, test = (float(np.mean([one[measure].value for one in group])) for group in judged.values())
-        found |= {f"validation_{measure}": validation, f"test_{measure}": test, f"{measure}_gap": validation - test}
+        validation, test = (np.array([one[measure].value for one in group]) for group in judged.values())
+        gaps = validation - test
+        found |= {
+            f"validation_{measure}": float(validation.mean()),
+            f"test_{measure}": float(test.mean()),
+            f"{measure}_gap": float(gaps.mean()),
+            f"{measure}_gap_spread": float(np.ptp(gaps)),
+        }
     return found
 
 

@@ -1,7 +1,7 @@
 """Weights for backbones where ImageNet's cannot be had: trained here, on phantoms of chest films, and kept."""
 
 import inspect
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,14 @@ from torch import Tensor
 
 from medutils import train
 from medutils.data.phantoms import chest_film, chest_findings
+from medutils.errors import InputError
 from medutils.files import cache_dir, sha256, written_whole
 from medutils.models import cnn
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture, FilmClassifier
-from medutils.models.transfer import make_backbone
+from medutils.models.transfer import make_backbone, own_preprocessing
 
+FINDINGS = list(chest_findings.DRAWERS)
 PHANTOM_CODE = [Path(inspect.getfile(part)) for part in (chest_film, chest_findings, cnn, train)] + [Path(__file__)]
 
 
@@ -34,32 +36,48 @@ def phantom_weights(design: Architecture, course: Course = Course()) -> dict[str
     """Weights of the backbone of `design` after it has learned to tell the findings of phantom films apart.
 
     Made once and kept in the package's cache. They know drawn films only: whether that helps on real ones is a
-    question to measure, and no substitute for ImageNet.
+    question to measure, and no substitute for ImageNet. Where the backbone cannot take films of the course's size, they
+    are of the design's.
     """
-    name = "-".join([design.backbone, str(design.channels), *(sha256(path)[:6] for path in PHANTOM_CODE)])
-    path = cache_dir() / "weights" / f"{name}-{course.films}x{course.epochs}-{course.size}.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    code = [sha256(path)[:6] for path in PHANTOM_CODE]
+    name = "-".join([design.backbone, str(design.channels), *code, f"{course.films}x{course.epochs}"])
+    folder = cache_dir() / "weights"
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(course.seed)
+        try:
+            network = _network(design, course.size)
+        except InputError:
+            network = _network(design, design.size)
+    path = folder / f"{name}-{network.design.size}.pt"
     with FileLock(f"{path}.lock"):
         if not path.is_file():
             with written_whole(path) as part:
-                torch.save(_learn(design, course), part)
+                torch.save(_learn(network, course), part)
     return train.load_weights(path)
 
 
-def _learn(design: Architecture, course: Course) -> dict[str, Tensor]:
-    findings = list(chest_findings.DRAWERS)
+def _network(design: Architecture, size: int) -> FilmClassifier:
+    """A design's backbone, free to learn from films of a size, with its own preprocessing and the plainest head."""
+    plain = Architecture(
+        size=size, channels=design.channels, backbone=design.backbone, frozen=False, dense=0, average=True
+    )
+    return FilmClassifier(
+        own_preprocessing(plain), len(FINDINGS), Augmentation(degrees=5, shift=0.03), make_backbone(plain)
+    )
+
+
+def _learn(network: FilmClassifier, course: Course) -> dict[str, Tensor]:
     numbers = np.arange(course.films)
     films = [
-        chest_film.film(course.seed + int(number), findings[number % len(findings)], course.size) for number in numbers
+        chest_film.film(course.seed + int(number), FINDINGS[number % len(FINDINGS)], network.design.size)
+        for number in numbers
     ]
-    x, y = torch.from_numpy(np.stack(films)), torch.from_numpy(numbers % len(findings))
-    open_design = replace(design, size=course.size, frozen=False, thawed=0, dense=0, average=True)
-    network = FilmClassifier(
-        open_design, len(findings), Augmentation(degrees=5, shift=0.03), make_backbone(open_design)
-    ).to(train.best_device())
+    x, y = torch.from_numpy(np.stack(films)), torch.from_numpy(numbers % len(FINDINGS))
     settings = train.Settings(
         epochs=course.epochs, batch_size=32, learning_rate=1e-3, cycle=True, keep="last", precision="auto"
     )
+    network.to(train.best_device())
     held = course.films // 10
     train.fit(network, (x[held:], y[held:]), (x[:held], y[:held]), settings, course.seed, score_training=False)
     return {name: value.cpu() for name, value in network.backbone.state_dict().items()}

@@ -67,7 +67,7 @@ FIVE = replace(
 )
 XCEPTION = Architecture(size=256, backbone="legacy_xception", dense=128, dense_dropout=0.5)
 INCEPTION = Architecture(backbone="inception_v3", dense_dropout=0.25)
-RESNET = Architecture(size=96, channels=1, backbone="resnet18", frozen=False, dense=0, average=True)
+RESNET = Architecture(size=128, channels=1, backbone="resnet18", frozen=False, dense=0, average=True)
 
 
 def _002(what: str, design: Architecture, augmentation: Augmentation = NONE, epochs: int = 6) -> Variant:
@@ -103,9 +103,9 @@ VARIANTS = {
     "mild": replace(_002("write-up 002's network with mild augmentation", SMALL, MILD), write_up=""),
     "resnet": Variant(
         "",
-        "ResNet-18 from scratch, mild augmentation with more contrast, one-cycle",
+        "all of ResNet-18 trained, mild augmentation with more contrast, one-cycle",
         RESNET,
-        replace(MILD, degrees=10, zoom=0.15, contrast=0.3),
+        replace(MILD, degrees=10, zoom=0.15, zoom_apart=True, contrast=0.3),
         Settings(epochs=12, batch_size=32, learning_rate=2e-3, cycle=True, keep="best", weight_decay=0.02),
         balanced=True,
         held_out=0.1,
