@@ -291,7 +291,7 @@ def best_of_reference(reference: Mapping[str, Any] | None) -> str:
     seconds = reference["experiments"]["training"]["seconds"]["resnet"]
     start = {
         "imagenet": "from ImageNet's weights",
-        "phantom": "from weights learnt on phantoms, which a program draws",
+        "phantom": "from weights learnt on phantoms, drawn by a program,",
         "none": "from random weights",
     }[reference["parameters"]["weights"]]
     return (
