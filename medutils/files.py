@@ -72,9 +72,9 @@ def scratch(folder: Path) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(".????????.part"):
-            with suppress(Timeout), _lock_of(left).acquire(timeout=0):
+            with suppress(Timeout), FileLock(_lock_of(left), timeout=0):
                 _remove_scratch(left)
-        with _lock_of(part):
+        with FileLock(_lock_of(part)):
             part.mkdir()
             yield part
     except OSError as error:
@@ -86,14 +86,14 @@ def scratch(folder: Path) -> Iterator[Path]:
                 up.rmdir()
 
 
-def _lock_of(part: Path) -> FileLock:
-    return FileLock(part.with_name(f"{part.name}.lock"))
+def _lock_of(part: Path) -> Path:
+    return part.with_name(f"{part.name}.lock")
 
 
 def _remove_scratch(part: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     with suppress(OSError):
-        part.with_name(f"{part.name}.lock").unlink()
+        _lock_of(part).unlink()
 
 
 def write_text(path: Path, text: str) -> None:

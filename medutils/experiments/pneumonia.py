@@ -100,6 +100,11 @@ def decisions(predictions: pd.DataFrame, positive: str) -> tuple[NDArray[np.int6
     return y, (predictions[f"prob_{positive}"] > predictions["threshold"]).to_numpy().astype(int)
 
 
+def _right(predictions: pd.DataFrame, positive: str) -> Array:
+    """Which decisions of a table are right, 1 or 0."""
+    return np.equal(*decisions(predictions, positive)).astype(float)
+
+
 def first_batch_twice(y: NDArray[np.int64], said: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """True classes and decisions as write-up 002's `get_preds` gathers them: its first batch is counted twice."""
     return np.r_[y[:BATCH], y], np.r_[said[:BATCH], said]
@@ -182,6 +187,11 @@ def collapsed(predictions: pd.DataFrame, positive: str) -> bool:
     return len(set(decisions(predictions, positive)[1])) == 1
 
 
+def count_collapsed(trainings: Sequence[Training], positive: str) -> int:
+    """How many of one variant's trainings ended with one answer, as written."""
+    return sum(collapsed(training.as_written(), positive) for training in trainings)
+
+
 def optimism(trainings: Sequence[Training], positive: str, picks: int, seed: int) -> dict[str, float]:
     """What choosing the best of several models by their test accuracy adds to that accuracy.
 
@@ -189,7 +199,7 @@ def optimism(trainings: Sequence[Training], positive: str, picks: int, seed: int
     and `fresh` are the mean accuracies of the chosen model on the two halves.
     """
     tables = [training.as_written() for training in trainings]
-    right = np.stack([np.equal(*decisions(table, positive)) for table in tables]).astype(float)
+    right = np.stack([_right(table, positive) for table in tables])
     patients, code = np.unique(tables[0]["patient"], return_inverse=True)
     rng = np.random.default_rng(seed)
     found = []
@@ -206,7 +216,7 @@ def spread(trainings: Mapping[str, Sequence[Training]], positive: str) -> pd.Dat
     """Test accuracy as written of every training: a row a variant, a column a seed."""
     return pd.DataFrame(
         {
-            name: [float(np.equal(*decisions(training.as_written(), positive)).mean()) for training in group]
+            name: [float(_right(training.as_written(), positive).mean()) for training in group]
             for name, group in trainings.items()
         }
     ).T.rename_axis("variant")
@@ -220,7 +230,7 @@ def accuracy_by_rule(trainings: Mapping[str, Sequence[Training]], positive: str)
     return pd.DataFrame(
         {
             way: {
-                name: float(np.mean([np.equal(*decisions(decide(one), positive)) for one in group]))
+                name: float(np.mean([_right(decide(one), positive) for one in group]))
                 for name, group in trainings.items()
             }
             for way, decide in ways.items()

@@ -43,15 +43,17 @@ def phantom_weights(design: Architecture, course: Course = Course()) -> dict[str
     name = "-".join([design.backbone, str(design.channels), *code, f"{course.films}x{course.epochs}"])
     folder = cache_dir() / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(course.seed)
-        try:
-            network = _network(design, course.size)
-        except InputError:
-            network = _network(design, design.size)
-    path = folder / f"{name}-{network.design.size}.pt"
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
+    kept = [folder / f"{name}-{size}.pt" for size in (course.size, design.size)]
+    with FileLock(folder / f"{name}.lock"):
+        path = next(filter(Path.is_file, kept), None)
+        if path is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(course.seed)
+                try:
+                    network = _network(design, course.size)
+                except InputError:
+                    network = _network(design, design.size)
+            path = folder / f"{name}-{network.design.size}.pt"
             with written_whole(path) as part:
                 torch.save(_learn(network, course), part)
     return train.load_weights(path)
