@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from medutils.experiments.variants import VARIANTS, Variant
+from medutils.chapters.pneumonia_cnn.variants import VARIANTS, Variant
 from medutils.files import ROOT
 from medutils.models.cnn import FilmClassifier
 from medutils.models.transfer import make_backbone
-from medutils.train import fit
+from medutils.training.loop import fit
 
 FILMS, EPOCHS, ROUNDS = 128, 3, 3  # epochs beside a first one that does not count
 FEATURES, FORWARD = 1024, 64  # films: of an epoch on features, and of the one on films that is scaled up to it

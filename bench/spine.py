@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.preprocessing import StandardScaler
 
+from medutils.chapters.spine_mlp.experiments import Task, many_seeds, writeup_split
 from medutils.data.spine import open_spine
-from medutils.experiments.spine import Task, many_seeds, writeup_split
 from medutils.models.mlp import SpineMLP
-from medutils.train import Settings, fit, one_thread
+from medutils.training.loop import Settings, fit, one_thread
 
 REPLICAS = 100
 OURS_ALONE = ("OMP_WAIT_POLICY",)  # what medutils sets in the environment, and the write-up does not

@@ -17,7 +17,7 @@ from PIL import Image
 from plotly.io.base_renderers import MimetypeRenderer
 from plotly.subplots import make_subplots
 
-from medutils.evaluate import Estimate
+from medutils.evaluation import Estimate
 
 # Okabe and Ito's colours, which remain apart for readers who see colours differently.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6B6B6B"

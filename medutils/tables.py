@@ -87,6 +87,11 @@ def few(names: Collection[str], at_most: int = 6) -> str:
     return shown + (f" and {len(names) - at_most} more" if len(names) > at_most else "")
 
 
+def rest(positive: str) -> str:
+    """The name of all other classes together."""
+    return f"not {positive}"
+
+
 @cache
 def _schemas() -> "tuple[pa.DataFrameSchema, pa.DataFrameSchema]":
     import pandera.pandas as pa  # slow to import, so only when a table is checked

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from medutils.experiments.variants import STRONG_002
+from medutils.chapters.pneumonia_cnn.variants import STRONG_002
 from medutils.models.augment import Augment, Augmentation
 
 SIZE = 65

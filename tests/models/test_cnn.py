@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from medutils.chapters.pneumonia_cnn.variants import BASE, SMALL, VARIANTS
 from medutils.errors import InputError
-from medutils.experiments.variants import BASE, SMALL, VARIANTS
 from medutils.models.cnn import Architecture, FilmClassifier, convolutions, thaw
 from medutils.models.transfer import make_backbone
 

@@ -13,7 +13,7 @@ import nbformat
 import papermill
 import pytest
 
-from medutils.chapters import CHAPTERS, resolve
+from medutils.chapters import all_chapters, resolve
 from medutils.run import run_chapter
 
 HERE = Path(__file__).parent
@@ -30,7 +30,7 @@ def prepared(name: str, folder: Path) -> nbformat.NotebookNode:
     """The notebook with the smoke profile's parameters injected, not run."""
     parameters = resolve(name, GIVEN, "smoke").model_dump()
     return papermill.execute_notebook(
-        CHAPTERS[name].notebook, folder / "prepared.ipynb", parameters, prepare_only=True, progress_bar=False
+        all_chapters()[name].notebook, folder / "prepared.ipynb", parameters, prepare_only=True, progress_bar=False
     )
 
 
@@ -48,7 +48,7 @@ def kept_outputs(notebook: nbformat.NotebookNode) -> dict[str, dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", all_chapters())
 def test_a_chapter_prints_what_it_printed(name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch):
     monkeypatch.setenv("MEDUTILS_RENDERER", "text")
     reference = HERE / f"{name}.json"

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from medutils.chapters import CHAPTERS
+from medutils.chapters import all_chapters
 from medutils.files import ROOT
-from medutils.site import build_book
+from medutils.site.build import build_book
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -98,7 +98,7 @@ def test_a_page_is_whole_and_no_wider_than_the_screen(open_page, name: str, widt
     assert labels >= divs
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", all_chapters())
 def test_a_chapter_has_figures_and_says_phantom(open_page, name: str):
     page = open_page(f"book/{name}.html", 1280)
     assert page.locator(".plotly-graph-div").count() >= 9

@@ -1,0 +1,74 @@
+"""Parameters of the chapter `pneumonia_cnn`, and how it finds its data."""
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from medutils.chapters import Chapter, Parameters, Profile, resolve
+from medutils.data.manifest import Located
+
+
+class PneumoniaCNN(Parameters):
+    """Parameters of `book/pneumonia_cnn.ipynb`."""
+
+    data: str = Field("auto", min_length=1, description="auto, phantom, or the folder of your own films")
+    positive: str = Field("", description="the class a positive decision means; empty for PNEUMONIA or the last")
+    patient_pattern: str = Field("", description="regular expression that finds the patient in a file's name")
+    variants: str = Field(
+        "002-baseline,002-augmented,002-xception,003-base,003-augmented,003-l1",
+        min_length=1,
+        description="networks to train, with commas between",
+    )
+    seeds: int = Field(3, ge=2, le=100, description="trainings of each network")
+    image_size: int = Field(48, ge=0, le=1024, description="pixels a side; 0 for each network's own")
+    epochs: int = Field(6, ge=0, le=1000, description="passes over the training films; 0 for each network's own")
+    batch_size: int = Field(16, ge=0, le=1024, description="films a step; 0 for each network's own")
+    validation: Literal["patient", "file", "first", "sixteen"] = Field(
+        "patient", description="how validation films are held out"
+    )
+    backbone: str = Field("resnet18", description="a network of the timm library; empty for each network's own")
+    weights: Literal["imagenet", "phantom", "none"] = Field("phantom", description="the weights of a backbone")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("float32", description="of the arithmetic in training")
+    resamples: int = Field(1000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
+
+
+def _find_films(parameters: PneumoniaCNN) -> Located:
+    from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen
+    from medutils.data.films import find_films
+
+    networks = chosen(parameters.variants)
+    if parameters.weights == "imagenet":
+        from medutils.models.transfer import check_backbone
+
+        check_backbone(parameters.backbone or "legacy_xception", pretrained=True)
+    sizes = {"image_size", "backbone"}
+    usual = [resolve("pneumonia_cnn", {}, profile).model_dump(include=sizes) for profile in get_args(Profile)]
+    if parameters.model_dump(include=sizes) not in usual:
+        from medutils.training.kept import Plan, check_networks
+
+        check_networks(
+            networks | {name: VARIANTS[name] for name in ("002-baseline", "002-xception")},
+            Plan(image_size=parameters.image_size, backbone=parameters.backbone),
+        )
+    return find_films(parameters.data, parameters.positive, parameters.patient_pattern)
+
+
+CHAPTER = Chapter(
+    number=2,
+    name="pneumonia_cnn",
+    title="Pneumonia on chest films: many networks, one test set",
+    parameters=PneumoniaCNN,
+    profiles={
+        "smoke": {
+            "variants": "002-baseline,002-augmented",
+            "seeds": 2,
+            "image_size": 32,
+            "epochs": 1,
+            "weights": "none",
+            "resamples": 100,
+        },
+        "demo": {},
+        "full": {"image_size": 0, "epochs": 0, "batch_size": 0, "backbone": "", "resamples": 2000},
+    },
+    find=_find_films,
+)

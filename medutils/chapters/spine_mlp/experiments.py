@@ -1,0 +1,446 @@
+"""Write-up 000: its split, its way of taking metrics, and what each of its shortcuts is worth."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from medutils import NOT_FOR_CLINICAL_USE
+from medutils.data.spine import features
+from medutils.errors import InputError
+from medutils.evaluation import choose_threshold, evaluate
+from medutils.models.mlp import SpineMLP
+from medutils.tables import predictions_table
+from medutils.training.loop import Fit, Progress, Settings, one_thread
+from medutils.training.replicas import ReplicaFit, fit_replicas
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
+
+Rows = NDArray[np.int64]
+
+SHARE, RANDOM_STATE = 0.20, 13  # the write-up's validation share and the seed of its split
+ASKED = ("accuracy", "f1", "recall", "precision")  # the metrics its training is told to keep
+FOLDS = 5  # of the outer and of the inner cut of a nested cross-validation
+LOG_COLUMNS = ["epoch", "train_loss", "validation_loss", "train_f1", "validation_f1"]
+BRANCHES = ("accuracy", "f1", "recall")  # the metrics its epoch function takes
+
+
+@dataclass(frozen=True)
+class Task:
+    """A table of measurements made ready: records, (rows, features) values, and 1 where the class is positive."""
+
+    records: pd.DataFrame
+    negative: str
+    positive: str
+
+    @property
+    def columns(self) -> list[str]:
+        return features(self.records)
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        return self.records[self.columns].to_numpy(dtype=float)
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        return self.records["label"].eq(self.positive).to_numpy(dtype=float)
+
+    def predictions(self, rows: Rows, probability: NDArray[np.float64], **columns: object) -> pd.DataFrame:
+        """The predictions table for some rows, with further columns."""
+        table = predictions_table(self.records.iloc[rows], probability, self.negative, self.positive)
+        return table.assign(**columns)
+
+
+def writeup_split(task: Task, seed: int = RANDOM_STATE, stratified: bool = False) -> tuple[Rows, Rows]:
+    """The write-up's training and validation rows: a fifth for validation, `random_state=13`, not stratified.
+
+    A patient with several rows, whom the write-up's table does not have, stays on one side: then it is a fifth of the
+    patients. Raises `InputError` when the training rows are all of one class.
+    """
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
+
+    patient, rows = task.records["patient"], np.arange(len(task.y))
+    if patient.is_unique:
+        labels = task.y if stratified else None
+        train, validation = train_test_split(rows, test_size=SHARE, random_state=seed, shuffle=True, stratify=labels)
+    else:
+        by_chance = GroupShuffleSplit(1, test_size=SHARE, random_state=seed)
+        by_class = StratifiedGroupKFold(round(1 / SHARE), shuffle=True, random_state=seed)
+        parts = next((by_class if stratified else by_chance).split(rows, task.y, patient))
+        train, validation = map(np.random.default_rng(seed).permutation, parts)
+    _check_trainable(task, train)
+    return train, validation
+
+
+def _check_trainable(task: Task, train: Rows) -> None:
+    patients, classes = (task.records.iloc[train][column].nunique() for column in ("patient", "label"))
+    if classes < 2 or patients < FOLDS:
+        raise InputError(
+            f"{task.records['path'].iloc[0]}: found a training part of {patients} patients and {classes} classes; "
+            f"expected at least {FOLDS} patients and both classes, so more patients, or rows spread more evenly"
+        )
+
+
+def split_effect(task: Task, threshold: float = 0.5, splits: int = 200) -> dict[str, NDArray[np.float64]]:
+    """F1 of logistic regression on the validation rows of many splits, not stratified and stratified: (splits,) each.
+
+    Beside them the share of the positive class in the validation rows, under the same names with `, share`.
+    """
+    found: dict[str, list[float]] = {}
+    for name, stratified in (("not stratified", False), ("stratified", True)):
+        for seed in range(splits):
+            train, held = writeup_split(task, seed, stratified)
+            guess = logistic_regression(task, train, held)
+            found.setdefault(name, []).append(scores(task.y[held], guess - threshold)["f1"])
+            found.setdefault(f"{name}, share", []).append(task.y[held].mean())
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def logistic_regression(task: Task, train: Rows, test: Rows, columns: list[str] | None = None) -> NDArray[np.float64]:
+    """Probabilities for `test` by logistic regression on standardised measurements, fitted on `train`."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    table = task.records[columns or task.columns].to_numpy(dtype=float)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(table[train], task.y[train])
+    return model.predict_proba(table[test])[:, 1]
+
+
+def majority(task: Task, train: Rows, test: Rows) -> NDArray[np.float64]:
+    """The same probability for every row: the share of the positive class in `train`."""
+    return np.full(len(test), task.y[train].mean())
+
+
+# --- the write-up's way of taking a metric ----------------------------------------------------------------------------
+
+
+def scores(y: NDArray[np.float64], logits: NDArray[np.float64]) -> dict[str, float]:
+    """Accuracy, F1, recall and precision at probability 0.5, computed once over all rows given."""
+    said = logits >= 0
+    tp, positive, decided = float((said & (y > 0)).sum()), float((y > 0).sum()), float(said.sum())
+    return {
+        "accuracy": float((said == (y > 0)).mean()),
+        "f1": 2 * tp / max(positive + decided, 1),
+        "recall": tp / max(positive, 1),
+        "precision": tp / max(decided, 1),
+    }
+
+
+def scores_as_written(y: NDArray[np.float64], logits: NDArray[np.float64], batch_size: int = 16) -> dict[str, float]:
+    """The same four as the write-up takes them, in percent.
+
+    Each batch is scored and rounded to a whole number, and the batches are averaged as if they were equally large.
+    All four start at 0 and are added to, batch by batch, as in the write-up's epoch function, which lacks a branch for
+    one of them.
+    """
+    total = dict.fromkeys(ASKED, 0.0)
+    parts = [slice(start, start + batch_size) for start in range(0, len(y), batch_size)]
+    for part in parts:
+        found = scores(y[part], logits[part])
+        for name in ASKED:
+            if name in BRANCHES:
+                total[name] += round(100 * found[name])
+    return {name: value / len(parts) for name, value in total.items()}
+
+
+def beside_log(history: pd.DataFrame, log: Any, what: str) -> pd.DataFrame:
+    """`history`, a row an epoch, with the write-up's printed log beside it, as far as their epochs overlap.
+
+    `log` holds rows of `LOG_COLUMNS`; `what` is `loss` or `f1`. The log's columns are `reported_train` and
+    `reported_validation`.
+    """
+    wanted = {f"{part}_{what}": f"reported_{part}" for part in ("train", "validation")}
+    printed = pd.DataFrame(log, columns=LOG_COLUMNS)[["epoch", *wanted]].rename(columns=wanted)
+    return history.merge(printed, how="left", on="epoch").dropna(axis="columns", how="all")
+
+
+def metric_history(
+    fit: Fit, y_train: NDArray[np.float64], y_validation: NDArray[np.float64], batch: int
+) -> pd.DataFrame:
+    """F1 of every epoch in percent, taken five ways: a row an epoch.
+
+    `train_as_written` and `validation_as_written` are the write-up's; `train_moving` pools the rows seen while the
+    weights moved, `train_after` the same rows afterwards in evaluation mode; `validation` is pooled.
+    """
+    return pd.DataFrame(
+        {
+            "epoch": fit.history["epoch"],
+            "train_as_written": [
+                scores_as_written(y, z, batch)["f1"] for y, z in zip(fit.train_targets, fit.train_logits, strict=True)
+            ],
+            "train_moving": [
+                100 * scores(y, z)["f1"] for y, z in zip(fit.train_targets, fit.train_logits, strict=True)
+            ],
+            "train_after": [100 * scores(y_train, z)["f1"] for z in fit.train_logits_after],
+            "validation_as_written": [scores_as_written(y_validation, z, batch)["f1"] for z in fit.validation_logits],
+            "validation": [100 * scores(y_validation, z)["f1"] for z in fit.validation_logits],
+        }
+    )
+
+
+def last_epochs(fit: Fit, metric: pd.DataFrame, epochs: int) -> NDArray[np.float64]:
+    """This run's log of its last epochs, as the write-up prints its own: (epochs, 5), see `LOG_COLUMNS`."""
+    losses = fit.history[["epoch", "train_loss", "validation_loss"]]
+    return np.c_[losses, metric[["train_as_written", "validation_as_written"]]][-epochs:]
+
+
+def order_effect(
+    y: NDArray[np.float64], logits: NDArray[np.float64], batch_size: int, orders: int, seed: int
+) -> dict[str, float]:
+    """The write-up's F1 of the same predictions in many row orders, beside the pooled F1, which has one value.
+
+    All as shares between 0 and 1.
+    """
+    rng = np.random.default_rng(seed)
+    found = [
+        scores_as_written(y[order], logits[order], batch_size)["f1"] / 100
+        for order in (rng.permutation(len(y)) for _ in range(orders))
+    ]
+    return {
+        "pooled": scores(y, logits)["f1"],
+        "as_written": scores_as_written(y, logits, batch_size)["f1"] / 100,
+        "lowest": min(found),
+        "highest": max(found),
+        "orders": orders,
+    }
+
+
+def chance_of_a_perfect_sample(errors: int, rows: int, sample: int) -> float:
+    """How likely a random sample of `sample` rows holds none of the `errors` among `rows` (hypergeometric)."""
+    from scipy.stats import hypergeom
+
+    return float(hypergeom(rows, errors, sample).pmf(0))
+
+
+# --- the weights, kept and used again ---------------------------------------------------------------------------------
+
+
+def checkpoint(network: SpineMLP, scaler: "StandardScaler", task: Task, settings: Settings) -> bytes:
+    """All that a decision needs, as the content of a file for `restore`: weights, scaling, columns, classes, sizes."""
+    file = io.BytesIO()
+    content = {
+        "notice": NOT_FOR_CLINICAL_USE,
+        "weights": network.state_dict(),
+        "mean": torch.tensor(scaler.mean_),
+        "scale": torch.tensor(scaler.scale_),
+        "columns": task.columns,
+        "classes": [task.negative, task.positive],
+        "settings": asdict(settings),
+    }
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def restore(content: bytes) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
+    """From the content of a checkpoint to a function: a table with the columns in, positive probabilities (rows,) out.
+
+    Nothing in the file is run: torch reads weights only.
+    """
+    kept = torch.load(io.BytesIO(content), weights_only=True)
+    network = SpineMLP(len(kept["columns"]), kept["settings"]["hidden"], kept["settings"]["dropout"]).eval()
+    network.load_state_dict(kept["weights"])
+
+    def probability(table: pd.DataFrame) -> NDArray[np.float64]:
+        x = torch.tensor(table[kept["columns"]].to_numpy(dtype=float))
+        with torch.inference_mode():
+            return torch.sigmoid(network(((x - kept["mean"]) / kept["scale"]).float())).squeeze(1).numpy()
+
+    return probability
+
+
+# --- many seeds, nested cross-validation, feature sets ----------------------------------------------------------------
+
+
+def many_seeds(task: Task, seeds: range, settings: Settings, progress: Progress | None = None) -> ReplicaFit:
+    """The write-up's training on the write-up's split, once for every seed."""
+    train, validation = writeup_split(task)
+    with one_thread():
+        return fit_replicas(
+            task.x,
+            task.y,
+            [train] * len(seeds),
+            [validation] * len(seeds),
+            seeds,
+            settings,
+            progress=progress,
+        )
+
+
+@dataclass
+class Folds:
+    """Outer folds of a repeated cross-validation, each with an inner validation part cut from its training rows."""
+
+    repeat: list[int]
+    train: list[Rows]
+    validation: list[Rows]
+    test: list[Rows]
+
+    def __iter__(self) -> Iterator[tuple[int, Rows, Rows, Rows]]:
+        return iter(zip(self.repeat, self.train, self.validation, self.test, strict=True))
+
+
+def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
+    """`repeats` times five stratified outer folds; a fifth of each training part becomes its inner validation part.
+
+    Rows of one patient stay together. Training parts are cut to one size, since replicas are trained side by side.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = task.records["patient"].to_numpy()
+    folds = Folds([], [], [], [])
+    for repeat in range(repeats):
+        outer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
+        for rest, test in outer.split(task.x, task.y, groups):
+            _check_trainable(task, rest)
+            inner = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
+            train, validation = next(inner.split(task.x[rest], task.y[rest], groups[rest]))
+            folds.repeat.append(repeat)
+            folds.train.append(np.random.default_rng(seed).permutation(rest[train]))
+            folds.validation.append(rest[validation])
+            folds.test.append(test)
+    smallest = min(map(len, folds.train))
+    folds.train = [rows[:smallest] for rows in folds.train]
+    for train in folds.train:
+        _check_trainable(task, train)
+    return folds
+
+
+def nested_mlp(
+    task: Task,
+    folds: Folds,
+    settings: Settings,
+    seed: int,
+    columns: list[str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[pd.DataFrame, ReplicaFit]:
+    """Train the network once for each outer fold; predict each outer test part with weights it had no say in.
+
+    The inner validation part drives the learning rate, the checkpoint and the column `threshold`. The network's other
+    features are held at their mean when `columns` names some. Returns the predictions of the test parts, with the
+    columns `repeat` and `threshold`, and the replicas.
+    """
+    count = len(folds.train)
+    seen = np.isin(task.columns, columns or task.columns)
+    with one_thread():
+        fitted = fit_replicas(
+            task.x,
+            task.y,
+            folds.train,
+            folds.validation,
+            range(seed, seed + count),
+            settings,
+            columns=np.tile(seen, (count, 1)),
+            progress=progress,
+        )
+    probability = fitted.predict(task.x)
+    tables = []
+    for replica, (repeat, _, validation, test) in enumerate(folds):
+        threshold = choose_threshold(task.y[validation], probability[replica, validation])
+        tables.append(task.predictions(test, probability[replica, test], repeat=repeat, threshold=threshold))
+    return pd.concat(tables, ignore_index=True), fitted
+
+
+def nested_baseline(
+    task: Task,
+    folds: Folds,
+    baseline: Callable[..., NDArray[np.float64]] = logistic_regression,
+    with_validation: bool = True,
+    **options: Any,
+) -> pd.DataFrame:
+    """`logistic_regression` or `majority` on the same outer folds.
+
+    A baseline chooses nothing, so the inner validation part is free to train it; `with_validation=False` leaves it out
+    and gives the baseline the very rows the network had. `options` go to the baseline.
+    """
+    tables = []
+    for repeat, train, validation, test in folds:
+        guess = baseline(task, np.r_[train, validation] if with_validation else train, test, **options)
+        tables.append(task.predictions(test, guess, repeat=repeat))
+    return pd.concat(tables, ignore_index=True)
+
+
+def permutation_importance(task: Task, folds: Folds, fitted: ReplicaFit, seed: int) -> pd.DataFrame:
+    """How far the pooled AUROC of the outer test parts falls when one measurement is shuffled over the rows.
+
+    Breiman's permutation importance, taken on rows that chose nothing. A row a column: `lost`, the mean over the
+    repeats, and `low` and `high`, the least and the most lost in a single repeat.
+    """
+    rng = np.random.default_rng(seed)
+    whole = _auroc_by_repeat(task, folds, fitted, task.x)
+    rows = []
+    for position, column in enumerate(task.columns):
+        shuffled = task.x.copy()
+        shuffled[:, position] = rng.permutation(shuffled[:, position])
+        lost = whole - _auroc_by_repeat(task, folds, fitted, shuffled)
+        rows.append((column, lost.mean(), lost.min(), lost.max()))
+    return pd.DataFrame(rows, columns=["column", "lost", "low", "high"])
+
+
+def _auroc_by_repeat(task: Task, folds: Folds, fitted: ReplicaFit, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    probability = fitted.predict(x)
+    tables = [
+        task.predictions(test, probability[replica, test], repeat=repeat)
+        for replica, (repeat, _, _, test) in enumerate(folds)
+    ]
+    by_repeat = pd.concat(tables).groupby("repeat")
+    return np.array([evaluate(part, task.positive, "", resamples=0)["auroc"].value for _, part in by_repeat])
+
+
+def feature_sets(columns: list[str]) -> dict[str, list[str]]:
+    """The subsets the chapter compares, as far as the table has the columns of the Kaggle or the vertebral file."""
+    vertebral, added = [f"Col{n}" for n in range(1, 7)], [f"Col{n}" for n in range(7, 13)]
+    sets = {"all columns": columns}
+    if set(added) <= set(columns):
+        sets |= {"first six": vertebral, "last six": added}
+    if set(vertebral) <= set(columns):
+        sets |= {"without Col1": [c for c in columns if c != "Col1"], "Col6 alone": ["Col6"]}
+    return sets
+
+
+def nearer_the_other_class(task: Task, record_ids: pd.Series) -> int:
+    """How many of these rows lie nearer to the mean of the other class than to that of their own, standardised."""
+    x = task.records[task.columns]
+    x = (x - x.mean()) / x.std().replace(0, 1)
+    means = x.groupby(task.records["label"]).mean()
+    rows = task.records["record_id"].isin(record_ids)
+    distance = {name: ((x[rows] - means.loc[name]) ** 2).sum(axis=1) for name in (task.negative, task.positive)}
+    is_positive = task.records.loc[rows, "label"] == task.positive
+    nearer_positive = distance[task.positive] < distance[task.negative]
+    return int((is_positive != nearer_positive).sum())
+
+
+def column_report(task: Task) -> pd.DataFrame:
+    """What each measurement tells on its own, a row a column.
+
+    `auroc` of the column alone (above 0.5 whichever its direction), `class_p` (Mann-Whitney U test of the two classes),
+    `uniform_p` (Kolmogorov-Smirnov test against a uniform distribution over the column's range), and `explained`, the
+    share of its variance that a linear combination of the other columns explains (1 means it is redundant).
+    """
+    from scipy.stats import kstest, mannwhitneyu
+
+    rows = []
+    for column in task.columns:
+        values = task.records[column].to_numpy()
+        positive, negative = values[task.y == 1], values[task.y == 0]
+        test = mannwhitneyu(positive, negative)
+        area = test.statistic / (len(positive) * len(negative))
+        uniform = kstest(values, "uniform", args=(values.min(), np.ptp(values) or 1))
+        rows.append((column, max(area, 1 - area), test.pvalue, uniform.pvalue, _explained(task, column)))
+    return pd.DataFrame(rows, columns=["column", "auroc", "class_p", "uniform_p", "explained"])
+
+
+def _explained(task: Task, column: str) -> float:
+    others = [other for other in task.columns if other != column]
+    if not others:
+        return 0.0
+    design = np.c_[np.ones(len(task.records)), task.records[others].to_numpy(dtype=float)]
+    values = task.records[column].to_numpy(dtype=float)
+    left = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    return float(1 - left.var() / values.var()) if values.var() else 0.0

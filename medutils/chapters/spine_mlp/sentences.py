@@ -1,0 +1,128 @@
+"""Sentences of the chapter on write-up 000 whose words depend on what a run found, so that none contradicts it."""
+
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from medutils.chapters.spine_mlp.experiments import LOG_COLUMNS, Task
+from medutils.evaluation import Estimate
+
+
+def difference(gap: Estimate) -> str:
+    """What a paired difference of the network less another model, with its interval, allows to say."""
+    if gap.low <= 0 <= gap.high:
+        return "The interval of F1 holds 0: these rows cannot tell the two apart."
+    if not gap.low <= gap.high:
+        return "The interval of F1 is not defined on these rows."
+    order = "higher" if gap.low > 0 else "lower"
+    return f"The interval of F1 does not hold 0: on these rows the network's is the {order}."
+
+
+def split_by(task: Task, shared: int) -> str:
+    """Whether the rows were split as they are or by patient, and how many patients are on both sides."""
+    if task.records["patient"].is_unique:
+        return "Each row is a patient of its own, so no patient is on both sides."
+    return (
+        f"The table names {task.records['patient'].nunique()} patients, so a fifth of the patients was put aside and "
+        f"not a fifth of the rows, unlike in the write-up. Patients on both sides: {shared}."
+    )
+
+
+def rows_are_patients(task: Task) -> str:
+    """The limit that comes from a table without patients, or its absence."""
+    if task.records["patient"].is_unique:
+        return "The table names no patient twice, so each row is taken for one patient."
+    return "Rows of one patient stay together wherever the table is cut, and intervals are drawn by patient."
+
+
+def training_mode(f1_gap: float, shown: float, alike: float) -> str:
+    """What scoring the training rows while training does to the picture.
+
+    `f1_gap`: training F1 in evaluation mode less that while training, in points; `shown` and `alike`: validation loss
+    less training loss, as the write-up takes them and with both in evaluation mode.
+    """
+    return (
+        f"In the second half of the training, the F1 of the training rows is {abs(f1_gap):.1f} points "
+        f"{'higher' if f1_gap > 0 else 'lower'} in evaluation mode than the write-up's way shows. Between validation "
+        f"and training loss the write-up's figure shows a distance of {shown:.3f}. With both in evaluation mode it is "
+        f"{alike:.3f}, so it looks {'smaller' if shown < alike else 'no smaller'} than it is."
+    )
+
+
+def redundant(difference: float) -> str:
+    """Whether `Col1` is the sum of `Col2` and `Col4`, by the largest difference over the rows."""
+    words = "any one of the three is redundant" if difference < 1e-6 else "it is not the sum here"
+    return f"The largest difference between `Col1` and `Col2 + Col4` in the table is {difference:.1e}: {words}."
+
+
+def added_columns(ablation: dict[str, dict[str, Estimate]]) -> str:
+    """What the six added columns tell, from the AUROC of each subset and model."""
+    if "last six" not in ablation:
+        return "This table does not have the six added columns, so there is nothing to take away."
+    line, network = (
+        {name: found[model] for name, found in ablation.items()} for model in ("logistic regression", "network")
+    )
+    alone = line["last six"]
+    told = f"its interval {'lies' if alone.low > 0.5 else 'does not lie'} above the 0.5 of a coin"
+    lost = network["first six"].value - network["all columns"].value
+    return (
+        f"By the last six columns alone, logistic regression has an AUROC of {alone}: {told}. The first six alone give "
+        f"{line['first six'].value:.3f}, all twelve {line['all columns'].value:.3f}. For the network the first six "
+        f"give {network['first six'].value:.3f} and all twelve {network['all columns'].value:.3f}: to have the added "
+        f"columns {'costs' if lost > 0 else 'gains'} it {abs(lost):.3f}."
+    )
+
+
+def importance(table: pd.DataFrame, at_most: int = 3) -> str:
+    """The columns whose shuffling costs most, of those whose shuffling costs anything in every repeat."""
+    felt = table[table["low"] > 0].nlargest(at_most, "lost")
+    if felt.empty:
+        return "No column is missed in every repeat."
+    named = ", ".join(f"{column} ({lost:.3f})" for column, lost in zip(felt["column"], felt["lost"], strict=True))
+    return (
+        f"Missed most, among those missed in every repeat: {named}. A drop of about 0, or below it, means that the "
+        "network would not miss the column."
+    )
+
+
+def order_of_rows(order: dict[str, float]) -> str:
+    """What the order of the rows does to an F1 averaged over batches; see `order_effect`."""
+    if order["lowest"] == order["highest"]:
+        return f"The last epoch's predictions have the same written F1 in each of {order['orders']} orders of the rows."
+    return (
+        f"It even depends on the order of the rows: the last epoch's predictions have one pooled F1, "
+        f"{order['pooled']:.2%}, but the written way gives from {order['lowest']:.2%} to {order['highest']:.2%} in "
+        f"{order['orders']} orders."
+    )
+
+
+def printed_digits(log: Any, batches: dict[str, float]) -> str:
+    """How many F1 of the write-up's log are a whole number over the number of its batches, to the last digit printed.
+
+    `log` holds rows of `LOG_COLUMNS`; `batches` the number of batches of the parts `train` and `validation`.
+    """
+    table = pd.DataFrame(log, columns=LOG_COLUMNS)
+    half_a_digit = 0.00051  # of three places printed, and a little for the rounding of a 5
+    whole = {}
+    for part, count in batches.items():
+        total = table[f"{part}_f1"] * count
+        whole[part] = int(((total - total.round()).abs() <= half_a_digit * count).sum())
+    return (
+        f" The write-up's own digits show it: of the {len(table)} epochs in its log, {whole['validation']} have a "
+        f"validation F1 that is a whole number divided by {batches['validation']:.0f}, the count of its batches, and "
+        f"{whole['train']} a training F1 that is one divided by {batches['train']:.0f}."
+    )
+
+
+def chance_of_a_split(f1: dict[str, NDArray]) -> str:
+    """What another split would have given, not stratified and stratified; see `split_effect`."""
+    free, kept = f1["not stratified"], f1["stratified"]
+    share = f1["not stratified, share"]
+    return (
+        f"Over {len(free)} random splits like the write-up's, the F1 of logistic regression is {free.mean():.3f} on "
+        f"average with a standard deviation of {free.std():.3f}, and goes from {free.min():.3f} to {free.max():.3f}; "
+        f"the share of the positive class among the validation rows goes from {share.min():.0%} to {share.max():.0%}. "
+        f"Stratified, the mean is {kept.mean():.3f} and the standard deviation {kept.std():.3f}. What spread is "
+        "left then comes from which rows were drawn."
+    )

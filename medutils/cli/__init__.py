@@ -1,0 +1,179 @@
+"""The `medutils` command."""
+
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medutils import NOT_FOR_CLINICAL_USE
+from medutils.cli.data import app as data_app
+from medutils.errors import InputError
+from medutils.files import explain, printable
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=f"Run and render the chapters of the book. {NOT_FOR_CLINICAL_USE}",
+)
+
+app.add_typer(data_app, name="data")
+
+Given = Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter.")]
+ProfileName = Annotated[
+    str | None,
+    typer.Option(help="smoke (seconds), demo (minutes, the default) or full (the write-up's own sizes)."),
+]
+Data = Annotated[str | None, typer.Option(help="auto (the default), phantom, or the path of your own data.")]
+
+
+@app.command()
+def run(
+    chapter: Annotated[str, typer.Argument(help="The chapter's name; `medutils chapters` lists them.")],
+    p: Given = None,
+    profile: ProfileName = None,
+    data: Data = None,
+    out: Annotated[
+        str | None, typer.Option(help="The folder for notebook.ipynb, results.json, predictions.csv and the network.")
+    ] = None,
+) -> None:
+    """Run a chapter on a data set, the phantom or your own data."""
+    from medutils.run import run_chapter
+
+    given = _given(p, profile=profile, data=data, out=out)
+    folder = Path(given.pop("out", "") or f"{chapter}_run").expanduser().resolve()
+    for output in run_chapter(chapter, given, folder, progress=sys.stderr.isatty()):
+        print(output)
+
+
+@app.command()
+def chapters() -> None:
+    """List the chapters and what each can be told: type, default, range and meaning."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from medutils.chapters import all_chapters, expected
+
+    console = Console()
+    for chapter in all_chapters().values():
+        table = Table("parameter", "type and range", "default", "meaning", title=f"{chapter.name}: {chapter.title}")
+        for name, field in chapter.parameters.model_fields.items():
+            table.add_row(name, expected(field), repr(field.default), field.description)
+        console.print(table)
+        for profile, values in chapter.profiles.items():
+            said = ", ".join(f"{name}={value}" for name, value in values.items()) or "the defaults"
+            console.print(f"profile {profile}: {said}", soft_wrap=True)
+
+
+@app.command()
+def book(
+    profile: ProfileName = None,
+    data: Data = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to build in; the repository by default.")] = None,
+) -> None:
+    """Execute the chapters that changed and render the site."""
+    from medutils.files import ROOT
+    from medutils.site.build import build_book
+
+    where = "auto" if data is None else data
+    build_book(profile or "demo", where, (out or ROOT).resolve(), say=lambda line: print(line, flush=True))
+
+
+@app.command()
+def reference(
+    chapter: Annotated[str, typer.Argument(help="The chapter whose reference run is to be made anew.")],
+    p: Given = None,
+    profile: Annotated[str | None, typer.Option(help="smoke, demo or full (the default).")] = None,
+) -> None:
+    """Run a chapter on the real data that $MEDUTILS_DATA names, and keep its results as the book's reference run."""
+    import json
+    import tempfile
+
+    from medutils.evidence import reference_path
+    from medutils.run import run_chapter
+
+    given = {"profile": "full", **_given(p, profile=profile)}
+    with tempfile.TemporaryDirectory() as folder:
+        run_chapter(chapter, given, Path(folder), progress=sys.stderr.isatty())
+        results = Path(folder) / "results.json"
+        if (kind := json.loads(results.read_text())["data"]["kind"]) != "real":
+            raise InputError(
+                f"a reference run needs real data, found {kind}; set MEDUTILS_DATA to the folder of the data sets"
+            )
+        path = reference_path(chapter)
+        path.parent.mkdir(exist_ok=True)
+        shutil.copyfile(results, path)
+    print(path)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that holds model.pt, or that file.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, and folders of images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
+    gradcam: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each film with a heat map over it to this folder.")
+    ] = None,
+) -> None:
+    """Let an exported model predict images."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from medutils.export import image_files, load_model, write_heat_maps
+
+    files = image_files(images)
+    model = load_model(run)
+    table = model.predict(files)
+    skipped = table.attrs["skipped"]
+    if gradcam is not None:
+        table["gradcam"] = [str(path) for path in write_heat_maps(model, table, gradcam)]
+    trained_on = str(model.about.data)
+    if as_json:
+        table = table.assign(trained_on=trained_on, notice=NOT_FOR_CLINICAL_USE)
+        print(json.dumps(table.to_dict("records"), indent=1))
+    else:
+        title = (
+            f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.4f} on"
+        )
+        table = table.drop(columns="gradcam", errors="ignore")
+        shown = Table(*(Column(printable(name), overflow="fold") for name in table), title=printable(title))
+        for row in table.itertuples(index=False):
+            shown.add_row(*(printable(f"{cell:.4f}" if isinstance(cell, float) else str(cell)) for cell in row))
+        Console(markup=False, emoji=False, highlight=False).print(shown)
+        print(NOT_FOR_CLINICAL_USE)
+        if gradcam is not None:
+            print(printable(f"Heat maps: {gradcam}"))
+    for file, reason in skipped:
+        print(printable(f"medutils: {file}: {reason}"), file=sys.stderr)
+    if skipped:
+        raise InputError(f"IMAGE: found {len(skipped)} of {len(files)} that cannot be read, named above; expected none")
+
+
+def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, str]:
+    """Parameters from `-p NAME=VALUE` and from options of their own; one that is given twice must be the same."""
+    given: dict[str, str] = {}
+    for pair in [*(pairs or []), *(f"{name}={value}" for name, value in options.items() if value is not None)]:
+        name, sign, value = pair.partition("=")
+        name = name.strip()
+        if not sign:
+            raise InputError(f"-p: found '{pair}'; expected NAME=VALUE")
+        if given.setdefault(name, value) != value:
+            raise InputError(f"{name}: found both '{given[name]}' and '{value}'; expected one of them")
+    return given
+
+
+def main() -> None:
+    """Run the command; print what the user got wrong as one sentence, and end with 1."""
+    for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):  # so that what was half-written is removed
+        signal.signal(signal.Signals[name], lambda number, _: sys.exit(128 + number))
+    try:
+        app()
+    except (InputError, OSError) as error:
+        said = error if isinstance(error, InputError) else explain(error, Path.cwd())
+        print("medutils:", printable(str(said)), file=sys.stderr)
+        sys.exit(1)

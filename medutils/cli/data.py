@@ -1,0 +1,155 @@
+"""The commands `medutils data ...`: what datasets there are, and getting, checking, making and auditing one."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medutils.errors import InputError
+
+if TYPE_CHECKING:
+    from medutils.data.manifest import Located
+
+app = typer.Typer(no_args_is_help=True, help="The datasets of the book: list, show, fetch, verify, make, audit.")
+
+Name = Annotated[str, typer.Argument(help="The dataset's name, as `medutils data list` gives it.")]
+Data = Annotated[str, typer.Option(help="auto, phantom, or the path of a file or folder.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="Folder to write into; the cache, where chapters look, when left out."),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Another number draws another phantom; needs --out.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file as well.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """List all datasets and where each is found."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Column, Table
+
+    from medutils.data.manifest import data_roots, load_manifest, manifest_names
+
+    data_roots()
+    table = Table(*(Column(name, overflow="fold") for name in ("name", "title", "found")))
+    for name in manifest_names():
+        table.add_row(name, load_manifest(name).title, escape(_where(name)))
+    Console().print(table)
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print a dataset's card: what it is, its licence and counts, known faults, and how to get it."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from medutils.data.manifest import load_manifest
+    from medutils.site.cards import card
+
+    text = card(load_manifest(name))
+    Console().print(Markdown(text.partition("\n")[2].replace("{cite}", "")))
+
+
+@app.command()
+def fetch(name: Name) -> None:
+    """Download a dataset into the cache; where that fails, print what to do by hand and end with 1."""
+    from medutils.data.fetch import fetch as fetch_dataset
+    from medutils.data.fetch import manual_steps
+    from medutils.data.manifest import load_manifest
+
+    manifest = load_manifest(name)
+    try:
+        found = fetch_dataset(manifest)
+    except InputError:
+        typer.echo(manual_steps(manifest))
+        raise
+    typer.echo(f"{name}: {found.path}")
+    if found.use:
+        typer.echo(found.use)
+    if found.unknown_sha256:
+        typer.echo(
+            f"The manifest knows no hash of the archive, so it was not checked; its SHA-256 is {found.unknown_sha256}"
+        )
+
+
+@app.command()
+def verify(name: Name, data: Data = "auto") -> None:
+    """Open every file of a dataset and compare its counts with the manifest; end with 1 on a fault."""
+    from rich.console import Console
+
+    from medutils.data.manifest import load_manifest
+    from medutils.data.verify import report
+    from medutils.data.verify import verify as verify_dataset
+
+    found = verify_dataset(load_manifest(name), _located(name, data))
+    Console().print(report(found))
+    for fault in found.faults:
+        typer.echo(fault)
+    if found.faults:
+        raise InputError(f"{found.located.path}: faults: {len(found.faults):,}, listed above; expected none")
+
+
+@app.command()
+def make(name: Name, out: Out = None, seed: Seed = None) -> None:
+    """Make a dataset's phantom, in the cache or in a new folder inside --out."""
+    from medutils.data.manifest import load_manifest, locate
+    from medutils.data.registry import dataset
+    from medutils.files import written_whole
+
+    maker = dataset(name).make
+    if out is None:
+        if seed is not None:
+            raise InputError(
+                f"--seed: found {seed} without --out; expected a folder for a phantom other than the default"
+            )
+        typer.echo(f"{name}: {locate(name, 'phantom', maker).path}")
+        return
+    folder = out.expanduser() / load_manifest(name).folder
+    if os.path.lexists(folder):
+        raise InputError(f"{folder}: is there already; expected a folder without {folder.name}")
+    with written_whole(folder) as part:
+        part.mkdir()
+        maker(part, **({} if seed is None else {"seed": seed}))
+    typer.echo(f"{name}: {folder}")
+
+
+@app.command()
+def audit(name: Name, data: Data = "auto", json_file: JsonFile = None) -> None:
+    """Look for what in a dataset could fool a model: overlap, duplicates, and what gives the class away."""
+    from rich.console import Console
+
+    from medutils.data.audit import audit as audit_records
+    from medutils.data.audit import report
+    from medutils.data.registry import load
+    from medutils.files import printable, write_json
+
+    records, located = load(name, data)
+    found = audit_records(records)
+    console = Console()
+    typer.echo(printable(f"{name} ({located.kind}): {located.path}"))
+    for table in report(found):
+        console.print(table)
+    if json_file:
+        write_json(json_file, {"name": name, "kind": located.kind, **found.to_json()})
+
+
+def _located(name: str, data: str) -> "Located":
+    """Where a dataset is. One that is only a source of a composed set has no phantom: it is there or it is not."""
+    from medutils.data.manifest import locate
+    from medutils.data.registry import DATASETS
+
+    return locate(name, data, DATASETS[name].make if name in DATASETS else None)
+
+
+def _where(name: str) -> str:
+    """Where a dataset is found without making anything, or why what is there cannot be used."""
+    from medutils.data.manifest import NotAtHand, locate
+
+    try:
+        return str(locate(name).path)
+    except NotAtHand:
+        return "not at hand"
+    except InputError as error:
+        return str(error)

@@ -1,0 +1,177 @@
+"""Write-up 000's shortcuts: rebuilt as it describes them, against scikit-learn and its own published digits."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import StandardScaler
+
+from medutils.chapters.spine_mlp import experiments as spine
+from medutils.chapters.spine_mlp import sentences
+from medutils.data.spine import open_spine
+from medutils.errors import InputError
+from medutils.evaluation import Estimate, choose_threshold, evaluate, f1
+from medutils.evidence import reported
+from medutils.models.mlp import SpineMLP
+from medutils.training.loop import Settings
+
+
+@pytest.fixture(scope="module")
+def task() -> spine.Task:
+    return spine.Task(open_spine("phantom")[0], "Normal", "Abnormal")
+
+
+def test_the_writeups_batch_average_is_what_scikit_learn_gives_batch_by_batch():
+    rng = np.random.default_rng(0)
+    y, logits = (rng.random(62) < 0.68).astype(float), rng.normal(1, 1, 62)
+    batches = [slice(0, 16), slice(16, 32), slice(32, 48), slice(48, 62)]
+    expected = np.mean([round(100 * f1_score(y[part], logits[part] >= 0)) for part in batches])
+    found = spine.scores_as_written(y, logits)
+    assert found["f1"] == expected
+    assert found["precision"] == 0.0
+    assert spine.scores(y, logits)["f1"] == pytest.approx(f1_score(y, logits >= 0))
+
+
+def test_the_split_is_by_row_as_written_and_by_patient_when_patients_have_several_rows(task: spine.Task):
+    train, held = spine.writeup_split(task)
+    assert (len(train), len(held)) == (248, 62)
+    twins = task.records.assign(patient=[f"p{row // 3}" for row in range(len(task.records))])
+    for stratified in (False, True):
+        train, held = spine.writeup_split(spine.Task(twins, "Normal", "Abnormal"), stratified=stratified)
+        assert sorted([*train, *held]) == list(range(len(twins)))
+        assert not set(twins["patient"].iloc[train]) & set(twins["patient"].iloc[held])
+
+
+def test_other_splits_are_decided_at_the_threshold_of_the_run(task: spine.Task):
+    train, held = spine.writeup_split(task, seed=0)
+    table = task.predictions(held, spine.logistic_regression(task, train, held))
+    for threshold in (0.5, 0.8):
+        of_splits = spine.split_effect(task, threshold, splits=1)
+        assert of_splits["not stratified"] == pytest.approx([f1(table, "Abnormal", threshold)])
+
+
+def test_a_training_part_of_too_few_patients_is_refused(task: spine.Task):
+    clumped = task.records.assign(patient=[f"p{row % 5}" for row in range(len(task.records))])
+    with pytest.raises(InputError, match="training part of 4 patients and 2 classes"):
+        spine.nested_folds(spine.Task(clumped, "Normal", "Abnormal"), repeats=1, seed=0)
+
+
+def test_a_network_from_its_file_decides_as_before(task: spine.Task):
+    scaler, settings = StandardScaler().fit(task.x), Settings(hidden=8)
+    network = SpineMLP(len(task.columns), settings.hidden).eval()
+    content = spine.checkpoint(network, scaler, task, settings)
+    assert torch.load(io.BytesIO(content), weights_only=True)["notice"].startswith("Not for clinical use")
+    with torch.inference_mode():
+        before = torch.sigmoid(network(torch.tensor(scaler.transform(task.x)).float())).squeeze(1)
+    np.testing.assert_allclose(spine.restore(content)(task.records), before, atol=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high", "words"), [(-1, 1, "cannot tell"), (-2, -1, "lower"), (1, 2, "higher")])
+def test_a_difference_is_told_by_its_interval(low: float, high: float, words: str):
+    assert words in sentences.difference(Estimate((low + high) / 2, low, high, 62, ""))
+
+
+def test_no_column_is_praised_when_none_is_missed():
+    nothing = pd.DataFrame({"column": ["a", "b"], "lost": [0.01, -0.01], "low": [-0.01, -0.02], "high": [0.03, 0.0]})
+    assert sentences.importance(nothing) == "No column is missed in every repeat."
+    assert "a (0.010)" in sentences.importance(nothing.assign(low=[0.001, -0.02]))
+
+
+def test_columns_that_tell_nothing_are_not_said_to_tell_something():
+    def area(value: float) -> dict[str, Estimate]:
+        found = Estimate(value, value - 0.05, value + 0.05, 310, "")
+        return {"network": found, "logistic regression": found}
+
+    told = [
+        sentences.added_columns({"all columns": area(0.8), "first six": area(0.9), "last six": area(alone)})
+        for alone in (0.4, 0.5, 0.7)
+    ]
+    assert ["does not lie above" in text for text in told] == [True, True, False]
+    assert "nothing to take away" in sentences.added_columns({"all columns": area(0.8)})
+
+
+@pytest.mark.parametrize(("printed", "batches"), [(89.5, 4), (90.75, 4), (95.688, 16), (96.688, 16)])
+def test_the_published_figures_are_means_of_rounded_batches(printed: float, batches: int):
+    """62 validation rows make 4 batches and 248 training rows 16; the printed figures are whole numbers over those."""
+    assert (printed * batches) == pytest.approx(round(printed * batches), abs=0.01)
+
+
+def test_the_written_metric_depends_on_the_order_of_the_rows():
+    rng = np.random.default_rng(0)
+    y, logits = (rng.random(62) < 0.68).astype(float), rng.normal(1, 1, 62)
+    effect = spine.order_effect(y, logits, 16, orders=50, seed=0)
+    assert 0 < effect["lowest"] < effect["pooled"] < effect["highest"] <= 1
+
+
+def test_the_writeups_own_digits_are_means_over_its_batches():
+    log = reported("spine_mlp", "log").value
+    assert "25 have a validation F1" in (right := sentences.printed_digits(log, {"train": 16, "validation": 4}))
+    assert "25 a training F1" in right
+    assert "0 have a validation F1" in sentences.printed_digits(log, {"train": 15, "validation": 3})
+
+
+def test_the_chance_of_ten_rows_without_error():
+    assert spine.chance_of_a_perfect_sample(0, 62, 10) == 1
+    assert spine.chance_of_a_perfect_sample(53, 62, 10) == 0
+    assert spine.chance_of_a_perfect_sample(1, 62, 10) == pytest.approx(52 / 62)
+
+
+def test_no_row_and_no_patient_is_on_two_sides_of_a_fold(task: spine.Task):
+    twins = task.records.assign(patient=[f"p{row // 2}" for row in range(len(task.records))])
+    folds = spine.nested_folds(spine.Task(twins, "Normal", "Abnormal"), repeats=2, seed=0)
+    patient = twins["patient"].to_numpy()
+    for _, *parts in folds:
+        names = [set(patient[rows]) for rows in parts]
+        assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+    tested = np.concatenate(folds.test[:5])
+    assert sorted(tested) == list(range(len(twins)))
+    assert len({len(rows) for rows in folds.train}) == 1
+
+
+def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Task):
+    folds = spine.nested_folds(task, repeats=1, seed=0)
+    area = {
+        name: evaluate(spine.nested_baseline(task, folds, columns=columns), "Abnormal", "cv", resamples=200)["auroc"]
+        for name, columns in spine.feature_sets(task.columns).items()
+    }
+    assert area["last six"].high < 0.65
+    assert area["first six"].value > 0.85
+    report = spine.column_report(task).set_index("column")
+    assert (report.loc[["Col1", "Col2", "Col4"], "explained"] > 0.9999).all()
+    assert (report.loc["Col7":"Col12", "uniform_p"] > 0.001).all()
+    assert (report.loc[["Col3", "Col6"], "uniform_p"] < 0.001).all()
+
+
+def test_the_threshold_of_a_nested_network_is_chosen_on_its_inner_validation_part(task: spine.Task):
+    folds = spine.nested_folds(task, repeats=1, seed=0)
+    table, fitted = spine.nested_mlp(task, folds, Settings(epochs=3), seed=0)
+    probability = fitted.predict(task.x)
+    for replica, (_, train, validation, test) in enumerate(folds):
+        assert not set(test) & {*train, *validation} and not set(train) & set(validation)
+        part = table[table["record_id"].isin(task.records["record_id"].iloc[test])]
+        assert part["threshold"].unique() == choose_threshold(task.y[validation], probability[replica, validation])
+
+
+def test_importance_tells_the_columns_that_matter_from_noise(task: spine.Task):
+    folds = spine.nested_folds(task, repeats=1, seed=0)
+    _, fitted = spine.nested_mlp(task, folds, Settings(epochs=30, learning_rate=1e-3), seed=0)
+    importance = spine.permutation_importance(task, folds, fitted, seed=0)
+    lost = importance.set_index("column")["lost"]
+    assert lost[["Col2", "Col5", "Col6"]].min() > lost[[f"Col{n}" for n in range(7, 13)]].max() + 0.03
+
+
+@pytest.mark.real
+def test_the_real_split_and_its_baselines_are_those_recomputed_from_the_published_data():
+    task = spine.Task(open_spine()[0], "Normal", "Abnormal")
+    train, held = spine.writeup_split(task)
+    assert (task.y[held].sum(), (1 - task.y[held]).sum()) == (42, 20)
+    assert task.y[held][:10].tolist() == [0, 1, 1, 0, 0, 1, 1, 1, 0, 1]
+    line, most = (
+        evaluate(task.predictions(held, guess(task, train, held)), "Abnormal", "validation", resamples=10)
+        for guess in (spine.logistic_regression, spine.majority)
+    )
+    assert (round(line["f1"].value, 3), round(line["accuracy"].value, 3)) == (0.902, 0.871)
+    assert round(most["f1"].value, 3) == 0.808
