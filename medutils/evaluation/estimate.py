@@ -1,7 +1,6 @@
 """A number with its interval, what that interval leaves out, and the verdict that it allows."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,21 +53,22 @@ def verdict(estimate: Estimate) -> Verdict:
 def verdict_sentence(
     estimate: Estimate, first: str = "the first", second: str = "the second", what: str = "these rows"
 ) -> str:
-    """The verdict on a difference `first` minus `second` in one sentence, and what the interval leaves out."""
+    """The verdict on a difference `first` minus `second`; where 0 is left out, what the interval takes as given too."""
     found = verdict(estimate)
     if found == "undefined":
         return f"The interval is not defined on {what}."
     if found == "holds 0":
         return f"The interval holds 0: {what} cannot tell {first} and {second} apart."
     order = "higher" if found == "above" else "lower"
-    return f"The interval leaves 0 out: on {what} {first} is {order} than {second}." + fixed_sentence(estimate, " ")
+    words = f"The interval leaves 0 out: on {what} {first} is {order} than {second}."
+    return f"{words} {fixed_sentence(estimate)}".strip()
 
 
-def fixed_sentence(estimate: Estimate, before: str = "") -> str:
-    """What the interval takes as given, in one sentence after `before`; nothing when it takes nothing as given."""
+def fixed_sentence(estimate: Estimate) -> str:
+    """What the interval takes as given, in one sentence; "" when it takes nothing as given."""
     if not estimate.fixed:
         return ""
-    return f"{before}The interval is over patients; it takes {_listed(estimate.fixed)} as given."
+    return f"The interval is over patients; it takes {' and '.join(estimate.fixed)} as given."
 
 
 def proportion(
@@ -79,7 +79,3 @@ def proportion(
 
     interval = binomtest(hits, n).proportion_ci(confidence, method)
     return Estimate(hits / n, float(interval.low), float(interval.high), n, split)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -71,7 +71,8 @@ def evaluate_by(
 
     Values without a graded cell are left out.
     """
-    groups = graded(predictions).groupby(column, sort=False)
+    table = graded(predictions)
+    groups = (table.drop(columns=column) if column == "target" else table).groupby(table[column], sort=False)
     return {str(name): evaluate(rows, task, split, threshold, resamples, seed, prevalence) for name, rows in groups}
 
 
@@ -180,5 +181,8 @@ def _notes(predictions: pd.DataFrame, task: Task) -> dict[str, str]:
 
 
 def _estimate(draws: Array, patients: int, split: str, fixed: tuple[str, ...], note: str = "") -> Estimate:
-    """The first draw is the value; the others give the interval."""
+    """The first draw is the value; the others give the interval, as far as they are defined."""
+    undefined = int(np.isnan(draws[1:]).sum())
+    if undefined and np.isfinite(draws[0]):
+        note = "; ".join(filter(None, (note, f"not defined in {undefined} of {len(draws) - 1} resamples")))
     return Estimate(float(draws[0]), *interval(draws[1:]), patients, split, fixed, note)

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medutils.bootstrap import by_patient
+from medutils.errors import InputError
 from medutils.evaluation.ranking import Ranking
 from medutils.evaluation.task import Array, Cells, Task
+from medutils.tables import few
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -160,9 +162,15 @@ def _kappa(counts: Array) -> Array:
 
 
 def _prevalences(task: Task, prevalence: Prevalence) -> dict[str, float]:
+    """The share of each class that is named; a single number is that of the positive class."""
     if prevalence is None:
         return {}
-    return dict(prevalence) if isinstance(prevalence, Mapping) else {task.positive: float(prevalence)}
+    if not isinstance(prevalence, Mapping):
+        prevalence = {task.positive: prevalence}
+    for name, share in prevalence.items():
+        if name not in task.classes or not 0 < share < 1:
+            raise InputError(f"prevalence: found {share} of '{name}'; expected 0 to 1 of one of {few(task.classes)}")
+    return dict(prevalence)
 
 
 def _at_prevalence(each: Mapping[str, Array], prevalence: Mapping[str, float], task: Task) -> dict[str, Array]:
@@ -172,7 +180,7 @@ def _at_prevalence(each: Mapping[str, Array], prevalence: Mapping[str, float], t
         sensitivity, specificity = (each[m][:, task.classes.index(name)] for m in ("sensitivity", "specificity"))
         hit, alarm = share * sensitivity, (1 - share) * (1 - specificity)
         cleared, missed = (1 - share) * specificity, share * (1 - sensitivity)
-        of = "" if task.kind == "binary" else f"[{name}]"
+        of = "" if task.kind == "binary" and name == task.positive else f"[{name}]"
         found[f"ppv_at_{share:g}{of}"] = hit / (hit + alarm)
         found[f"npv_at_{share:g}{of}"] = cleared / (cleared + missed)
     return found

@@ -84,7 +84,7 @@ def one_against_rest(predictions: pd.DataFrame, positive: str) -> pd.DataFrame:
     others = [f"prob_{name}" for name in classes_of(predictions) if name != positive]
     if len(others) == 1:
         return predictions
-    table = predictions.drop(columns=others)
+    table = graded(predictions).drop(columns=others)
     table["y_true"] = table["y_true"].where(table["y_true"] == positive, rest(positive))
     return table.assign(**{f"prob_{rest(positive)}": 1 - table[f"prob_{positive}"]})
 
