@@ -2,9 +2,9 @@
 
 from rich.console import Console
 
-from bench import images, phantoms, pneumonia, spine
+from bench import evaluation, images, phantoms, pneumonia, spine
 from bench.report import machine
 
 Console().print(machine())
-for measurement in (spine, pneumonia, images, phantoms):
+for measurement in (spine, pneumonia, images, phantoms, evaluation):
     measurement.main()

@@ -121,7 +121,9 @@ def _schemas() -> "tuple[pa.DataFrameSchema, pa.DataFrameSchema, pa.DataFrameSch
             error="the prob_ columns of a row do not sum to 1",
         ),
     )
-    targets = predictions.update_column("y_true", checks=[]).add_columns({"target": pa.Column(**text, checks=named)})
+    targets = predictions.update_column("y_true", checks=[], nullable=True).add_columns(
+        {"target": pa.Column(**text, checks=named)}
+    )
     return records, predictions, targets
 
 
@@ -147,7 +149,8 @@ def check_predictions(table: pd.DataFrame) -> pd.DataFrame:
     """Return `table` if it is a predictions table, else raise an `InputError`.
 
     Columns: `record_id`, `patient`, `y_true` (a class name) and one `prob_<class>` for each class, which sum to 1. With
-    a column `target` (text) a record has one row for each of many targets, and `y_true` is "" where none was graded.
+    a column `target` (text) a record has one row for each of many targets, and `y_true` is "" or NaN where none was
+    graded.
     """
     return _check(_schemas()[2 if "target" in table else 1], table, "predictions")
 

@@ -69,10 +69,10 @@ def evaluate_by(
 ) -> dict[str, dict[str, Estimate]]:
     """`evaluate` for the rows of each value of a column (`target`, a level, a source), each with its own patients.
 
-    Values without a graded cell are left out.
+    In the order of the values; those without a graded cell are left out.
     """
     table = graded(predictions)
-    groups = (table.drop(columns=column) if column == "target" else table).groupby(table[column], sort=False)
+    groups = (table.drop(columns=column) if column == "target" else table).groupby(table[column])
     return {str(name): evaluate(rows, task, split, threshold, resamples, seed, prevalence) for name, rows in groups}
 
 
