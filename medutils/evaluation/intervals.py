@@ -133,7 +133,7 @@ def _resampled(
     seed: int,
     prevalence: Prevalence,
 ) -> tuple[list[dict[str, Array]], int]:
-    """Each metric of each table, (1 + resamples,), all from the same draws of the patients of all tables."""
+    """Each metric that all tables have, (1 + resamples,), from the same draws of the patients of all tables."""
     tasks = [task.of(table) for table in tables]
     every = [cells(table, of, threshold) for table, of in zip(tables, tasks, strict=True)]
     names = np.concatenate([one.patient for one in every])
@@ -143,7 +143,7 @@ def _resampled(
 
     def statistic(weights: Array) -> Array:
         found = [[pooled.metrics(weights) for pooled in repeats] for repeats in ready]
-        keys[:] = found[0][0]
+        keys[:] = [key for key in found[0][0] if all(key in repeats[0] for repeats in found)]
         return np.array([[np.mean([one[key] for one in repeats], axis=0) for key in keys] for repeats in found])
 
     longest = max(pooled.groups for repeats in ready for pooled in repeats)

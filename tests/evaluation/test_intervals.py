@@ -111,6 +111,13 @@ def test_a_comparison_of_other_patients_is_refused(two_classes):
         compare(two_classes(40), two_classes(50), SICK, "test")
 
 
+def test_a_table_of_targets_is_compared_with_one_without_in_what_both_have(many_targets):
+    table = many_targets(empty=0)
+    found = compare(table, table.drop(columns="target"), GRADED, "test", resamples=5)
+    assert found["macro_f1"].value == 0
+    assert "auroc_over_targets" not in found
+
+
 def test_resamples_without_a_value_are_counted(two_classes):
     table = two_classes(12)
     table = table[(table["y_true"] == "sick") | (table.groupby("y_true").cumcount() == 0)]
