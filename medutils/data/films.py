@@ -1,6 +1,5 @@
 """Films in class folders, made ready for a network: found, read, decoded and split by patient."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medutils.cache import array_hash
 from medutils.data.chest_xray import KERMANY_CLASSES, load_class_folders, load_kermany
 from medutils.data.images import build_array
 from medutils.data.manifest import Located, locate
@@ -76,7 +76,7 @@ class Films:
     def fingerprint(self, size: int) -> str:
         """Hash of `pixels(size)`."""
         if size not in self._fingerprints:
-            self._fingerprints[size] = array_hash(self.pixels(size))
+            self._fingerprints[size] = array_hash(self.pixels(size).numpy())
         return self._fingerprints[size]
 
     def without_pixels(self) -> "Films":
@@ -127,11 +127,6 @@ class Films:
         return replace(
             self, records=records.assign(split=records["split"].mask(records.index.isin(held), "validation"))
         )
-
-
-def array_hash(x: Tensor) -> str:
-    """Hash of a tensor's numbers, wherever it lies."""
-    return hashlib.sha256(np.ascontiguousarray(x.cpu().numpy()).data).hexdigest()
 
 
 def open_films(data: str = "auto", positive: str = "", patient_pattern: str = "", seed: int = 0) -> Films:

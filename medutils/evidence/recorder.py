@@ -54,9 +54,14 @@ class Reported(BaseModel):
     claims: list[Claim]
 
 
+def reported_path(chapter: str) -> Path:
+    """Where the numbers that a chapter's write-ups state lie."""
+    return BOOK / "reported" / f"{chapter}.yaml"
+
+
 def load_reported(chapter: str) -> Reported:
     """Read and check `book/reported/<chapter>.yaml`."""
-    path = BOOK / "reported" / f"{chapter}.yaml"
+    path = reported_path(chapter)
     try:
         return Reported.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:

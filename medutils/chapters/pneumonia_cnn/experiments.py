@@ -15,8 +15,9 @@ from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, Rule, binary, compare, counts, evaluate, one_against_rest, proportion
 from medutils.export import About, ExportedModel, TrainedOn, model_card, overlay
 from medutils.models.augment import Augment
-from medutils.training.kept import Training, Variant, accuracy
+from medutils.training.kept import Training, Variant
 from medutils.training.loop import probabilities
+from medutils.training.trainer import accuracy
 
 THUMBNAIL = 16  # pixels a side of the films that the linear baseline sees
 BATCH = 32  # of both write-ups
