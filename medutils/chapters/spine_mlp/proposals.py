@@ -13,12 +13,11 @@ from medutils.training.replicas import ReplicaFit, fit_replicas
 
 def parts_left_out(settings: Settings) -> dict[str, Settings]:
     """The write-up's network, and the same without dropout, without batch normalisation and without both."""
-    none, plain = {"dropout": 0.0}, {"batch_normalisation": False}
     return {
         "as_written": settings,
-        "no_dropout": replace(settings, **none),
-        "no_batch_normalisation": replace(settings, **plain),
-        "neither": replace(settings, **none, **plain),
+        "no_dropout": replace(settings, dropout=0.0),
+        "no_batch_normalisation": replace(settings, batch_normalisation=False),
+        "neither": replace(settings, dropout=0.0, batch_normalisation=False),
     }
 
 
