@@ -162,8 +162,8 @@ def fit_replicas(
         if progress:
             progress(epoch, settings.epochs)
     plateau.restore(torch.ones(len(seeds), dtype=torch.bool))
-    training, validation, score = (torch.stack(part, dim=1).numpy() for part in (moving, losses, f1))
-    return ReplicaFit(model, scaling, training, validation, score, plateau.best_epoch.numpy())
+    loss_moving, loss_held, f1_held = (torch.stack(part, dim=1).numpy() for part in (moving, losses, f1))
+    return ReplicaFit(model, scaling, loss_moving, loss_held, f1_held, plateau.best_epoch.numpy())
 
 
 def _padded(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
