@@ -75,7 +75,7 @@ class Page:
     on_what: Literal["phantom", "real data"]
 
     def show(self, figure: go.Figure, alt: str, height: int = 380) -> None:
-        """Show a figure, its title with `on_what` added, and its text alternative, which must say what is to be seen."""
+        """Show a figure, its title with `on_what` added; its text alternative must say what is to be seen."""
         title = figure.layout.title.text
         if not title:
             raise ValueError("a figure needs a title")

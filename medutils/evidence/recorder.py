@@ -1,11 +1,11 @@
-"""What was reported, what the reference run gave, what this run gives: results.json and the table of three columns."""
+"""What a run of a chapter finds, gathered as it goes: results.json, predictions.csv and the tables that compare."""
 
 import json
 import math
 import platform
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -13,105 +13,38 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from medutils import NOT_FOR_CLINICAL_USE, __version__
 from medutils.data.manifest import Located
 from medutils.errors import InputError
-from medutils.evaluation import Estimate, binary, compare, evaluate
-from medutils.files import BOOK, explain, sha256, write_json, write_text, written_whole
+from medutils.evaluation import Estimate, Task, compare, evaluate, one_against_rest
+from medutils.evidence.claims import load_reported
+from medutils.evidence.reference import load_reference, look_up
+from medutils.evidence.status import status
+from medutils.files import explain, sha256, write_json, write_text
 from medutils.tables import check_predictions
 
 LIBRARIES = ("torch", "torchvision", "timm", "fastai", "scikit-learn", "numpy", "pandas")
-
-
-class Claim(BaseModel):
-    """One number a write-up states, the words that state it, and the result of ours that answers it, if one does.
-
-    `result` is a path into results.json, such as `metrics/mlp.f1`. A `unit` of `%` means that ours, a share between 0
-    and 1, is shown times 100.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-    what: str
-    value: float | list[float] | list[list[float]]
-    unit: str = ""
-    section: str
-    words: str
-    result: str | None = None
-
-
-class Reported(BaseModel):
-    """All the numbers of one write-up."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    write_up: str
-    title: str
-    claims: list[Claim]
-
-
-def reported_path(chapter: str) -> Path:
-    """Where the numbers that a chapter's write-ups state lie."""
-    return BOOK / "reported" / f"{chapter}.yaml"
-
-
-def load_reported(chapter: str) -> Reported:
-    """Read and check `book/reported/<chapter>.yaml`."""
-    path = reported_path(chapter)
-    try:
-        return Reported.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
-
-
-def reported(chapter: str, claim: str) -> Claim:
-    """One claim of a write-up, by its id."""
-    return next(entry for entry in load_reported(chapter).claims if entry.id == claim)
-
-
-def reported_value(chapter: str, claim: str) -> float:
-    """The number of one claim, as a share when it is given in percent."""
-    found = reported(chapter, claim)
-    if not isinstance(found.value, float):
-        raise TypeError(f"{claim} is not a single number")
-    return found.value / 100 if found.unit == "%" else found.value
-
-
-def reported_values(chapter: str) -> dict[str, Any]:
-    """All the numbers of a chapter's claims by id, those in percent as shares."""
-    claims = load_reported(chapter).claims
-    return {
-        claim.id: claim.value / 100 if claim.unit == "%" and isinstance(claim.value, float) else claim.value
-        for claim in claims
-    }
-
-
-def reference_path(chapter: str) -> Path:
-    """Where the results of our own run on real data lie."""
-    return BOOK / "reference" / f"{chapter}.json"
-
-
-def load_reference(chapter: str) -> dict[str, Any] | None:
-    """The results of our own run on real data, or None when there was none yet."""
-    path = reference_path(chapter)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+PARTS = ("value", "low", "high")
+NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass
 class Results:
-    """What a run of a chapter found, gathered as the chapter goes and written at its end as results.json."""
+    """What a run of a chapter found, gathered as the chapter goes and written at its end.
+
+    parameters: of the run; `resamples` and `seed` are used for every interval
+    task: what is predicted; tables of more classes are held against its positive one, as that one against the rest
+    """
 
     chapter: str
     parameters: dict[str, Any]
     located: Located
+    task: Task
     metrics: dict[str, Estimate] = field(default_factory=dict)
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
     predictions: list[pd.DataFrame] = field(default_factory=list)
-    files: dict[str, bytes] = field(default_factory=dict)
+    split: pd.DataFrame | None = None
     started: float = field(default_factory=time.monotonic)
     data: dict[str, str] = field(init=False)  # name, kind and content hash, taken before anything is computed
 
@@ -122,37 +55,57 @@ class Results:
             raise explain(error, self.located.path) from error
         self.data = {"name": self.located.name, "kind": self.located.kind, "sha256": digest}
 
-    def add(self, model: str, metrics: dict[str, Estimate]) -> None:
-        """Keep the metrics of one model under `model.metric`."""
-        self.metrics |= {f"{model}.{name}": estimate for name, estimate in metrics.items()}
-
-    def judge(self, model: str, table: pd.DataFrame, split: str) -> dict[str, Estimate]:
-        """Evaluate a predictions table by the run's own parameters; keep its metrics and its rows under `model`."""
-        p = self.parameters
-        found = evaluate(table, binary(p["positive"]), split, p["threshold"], p["resamples"], p["seed"])
-        self.add(model, found)
-        self.predict(table, model=model, rows=split)
-        return found
-
-    def compare(self, name: str, first: pd.DataFrame, second: pd.DataFrame, split: str) -> dict[str, Estimate]:
-        """Compare two predictions tables, paired by patient, by the run's own parameters; keep the differences."""
-        p = self.parameters
-        found = compare(first, second, binary(p["positive"]), split, p["threshold"], p["resamples"], p["seed"])
-        self.add(name, found)
-        return found
-
-    def experiment(self, name: str, **numbers: Any) -> None:
-        """Keep the numbers of one experiment."""
-        self.experiments[name] = numbers
-
-    def predict(self, table: pd.DataFrame, **columns: str) -> None:
-        """Keep a predictions table for predictions.csv, with columns that say which model and which rows these are."""
-        self.predictions.append(check_predictions(table.assign(**columns)))
-
     @property
     def on_what(self) -> str:
         """`phantom` or `real data`, to stand on every table and figure."""
         return "phantom" if self.located.kind == "phantom" else "real data"
+
+    def evaluate(
+        self, table: pd.DataFrame, split: str, threshold: float | str | None = None, resamples: int | None = None
+    ) -> dict[str, Estimate]:
+        """All metrics of a predictions table, by the run's own parameters; nothing is kept.
+
+        `threshold` is a number or the name of a column; when it is not given, the run's parameter
+        `threshold`, or else the table's column of that name, or else 0.5.
+        """
+        resamples = self.parameters["resamples"] if resamples is None else resamples
+        table = self._of_task(table)
+        cut = self._threshold(table, threshold)
+        return evaluate(table, self.task, split, cut, resamples, self.parameters["seed"])
+
+    def judge(
+        self, model: str, table: pd.DataFrame, split: str, threshold: float | str | None = None, keep_rows: bool = True
+    ) -> dict[str, Estimate]:
+        """Evaluate a predictions table; keep its metrics as `model.metric`, and its rows for predictions.csv."""
+        found = self.evaluate(table, split, threshold)
+        self.add(model, found)
+        if keep_rows:
+            self.predictions.append(check_predictions(table.assign(model=model, rows=split)))
+        return found
+
+    def difference(
+        self, first: pd.DataFrame, second: pd.DataFrame, split: str, threshold: float | str | None = None
+    ) -> dict[str, Estimate]:
+        """`first` minus `second` in each metric, paired by patient; nothing is kept."""
+        one, two = self._of_task(first), self._of_task(second)
+        cut = self._threshold(one, threshold)
+        return compare(one, two, self.task, split, cut, self.parameters["resamples"], self.parameters["seed"])
+
+    def compare(
+        self, name: str, first: pd.DataFrame, second: pd.DataFrame, split: str, threshold: float | str | None = None
+    ) -> dict[str, Estimate]:
+        """The same, kept as `name.metric`."""
+        found = self.difference(first, second, split, threshold)
+        self.add(name, found)
+        return found
+
+    def add(self, name: str, metrics: Mapping[str, Estimate]) -> None:
+        """Keep metrics as `name.metric`. Names are no display text: letters, digits, `_`, `-` and `.`."""
+        self.metrics |= {f"{_name(name)}.{metric}": estimate for metric, estimate in metrics.items()}
+
+    def experiment(self, name: str, **numbers: Any) -> None:
+        """Keep the numbers of one experiment."""
+        self.experiments[_name(name)] = numbers
 
     def as_dict(self) -> dict[str, Any]:
         """The content of results.json."""
@@ -176,80 +129,123 @@ class Results:
         )
 
     def write(self, out: str) -> None:
-        """Write results.json, predictions.csv and `files` into the folder `out`; nothing when `out` is empty."""
+        """Write results.json, predictions.csv and the split, if there is one, into `out`; nothing when it is empty."""
         if not out:
             return
         table = pd.concat(self.predictions, ignore_index=True)
         write_text(Path(out) / "predictions.csv", table.to_csv(index=False, float_format="%.6g"))
-        for name, content in self.files.items():
-            with written_whole(Path(out) / name) as part:
-                part.write_bytes(content)
+        if self.split is not None:
+            from medutils.data.splits import save_split
+
+            save_split(self.split, Path(out) / "split.json")
         write_json(Path(out) / "results.json", self.as_dict())
 
-    def against_reported(self) -> pd.DataFrame:
-        """The three columns for every claim: reported, reference run, this run; a dash where nothing answers it."""
-        reference, mine = load_reference(self.chapter), self.as_dict()
-        rows = [
-            (claim.what, _show(claim.value, claim), _answer(reference, claim), _answer(mine, claim))
-            for claim in load_reported(self.chapter).claims
-        ]
-        columns = ["", "Reported", "Reference run (real data)", f"This run ({self.on_what})"]
-        return pd.DataFrame(rows, columns=columns).set_index("").rename_axis(None)
+    def ledger(self) -> pd.DataFrame:
+        """Every number the write-ups state beside ours; see `ledger`."""
+        return ledger(self.chapter, self.as_dict())
 
-    def against_reference(self, names: Mapping[str, str]) -> pd.DataFrame:
-        """Numbers of the reference run and of this run, metrics with their intervals; `names` gives each its words.
+    def against_reference(self, names: Sequence[str]) -> pd.DataFrame:
+        """Numbers of the reference run and of this run: a row a name, `reference`, `run`, each with `_low` and `_high`.
 
         A name is that of a metric, or a path into results.json.
         """
-        runs = {"Reference run (real data)": load_reference(self.chapter), f"This run ({self.on_what})": self.as_dict()}
-        claims = {
-            words: Claim(
-                id=name, what=words, value=0, section="", words="", result=name if "/" in name else f"metrics/{name}"
-            )
-            for name, words in names.items()
-        }
-        return pd.DataFrame(
-            {run: {words: _answer(found, claim) for words, claim in claims.items()} for run, found in runs.items()}
-        )
+        runs = {"reference": load_reference(self.chapter), "run": self.as_dict()}
+        paths = {name: name if "/" in name else f"metrics/{name}" for name in names}
+        rows = {name: _side_by_side(runs, path) for name, path in paths.items()}
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def _of_task(self, table: pd.DataFrame) -> pd.DataFrame:
+        return one_against_rest(table, self.task.positive) if self.task.kind == "binary" else table
+
+    def _threshold(self, table: pd.DataFrame, given: float | str | None) -> float | str:
+        if given is not None:
+            return given
+        return self.parameters.get("threshold", "threshold" if "threshold" in table else 0.5)
 
 
-def table_of(metrics: dict[str, dict[str, Estimate]], names: list[str]) -> pd.DataFrame:
+def ledger(chapter: str, run: dict[str, Any] | None = None) -> pd.DataFrame:
+    """Every number a chapter's write-ups state, what the reference run gave, and what `run`, a results.json, gave.
+
+    A row a claim, named by its id. Columns: `what`, `unit`, `reported` (as it was written), `reference` and `run` (a
+    number or a list), each with `_low` and `_high` where there is an interval, and the `status` of the reported number
+    against the reference run with its `reason`; see `medutils.evidence.status`.
+    """
+    reference = load_reference(chapter)
+    rows = {}
+    for claim in load_reported(chapter).claims:
+        found = status(claim, reference)
+        sides = _side_by_side({"reference": reference, "run": run}, claim.result or "")
+        told = {"what": claim.what, "unit": claim.unit, "reported": claim.value}
+        rows[claim.id] = told | sides | {"status": found.word, "reason": found.reason}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
+
+
+def _side_by_side(runs: Mapping[str, dict[str, Any] | None], path: str) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, results in runs.items():
+        found = look_up(results, path) if path else None
+        value = found if isinstance(found, dict) else {"value": found}
+        row |= {name if part == "value" else f"{name}_{part}": value.get(part) for part in PARTS}
+    return row
+
+
+def shown(table: pd.DataFrame, on_what: str) -> pd.DataFrame:
+    """A table of `ledger` or `against_reference` as text, to be read: numbers with their intervals, a dash for none."""
+    columns = {"reference": "Reference run (real data)", "run": f"This run ({on_what})"}
+    units = table["unit"] if "unit" in table else pd.Series("", table.index)
+    text = pd.DataFrame(
+        {
+            words: [_text(*numbers) for numbers in zip(*(table[part] for part in _parts(side)), units, strict=True)]
+            for side, words in columns.items()
+        },
+        table.index,
+    )
+    if "reported" in table:
+        text.insert(0, "Reported", [_as_written(*pair) for pair in zip(table["reported"], units, strict=True)])
+        text = text.assign(Status=table["status"], Because=table["reason"]).set_axis(table["what"])
+    return text.rename_axis(None)
+
+
+def _parts(side: str) -> tuple[str, str, str]:
+    return side, f"{side}_low", f"{side}_high"
+
+
+def _text(value: Any, low: Any, high: Any, unit: str) -> str:
+    """A number of ours; a share is shown in percent where the write-up does so."""
+    if isinstance(value, list):
+        return _listed(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, str):
+        return value
+    by = 100 if unit == "%" else 1
+    number = f"{by * value:.4g}" if unit not in ("rows", "films") else f"{value:.12g}"
+    if low is None or math.isnan(low):
+        return f"{number} {unit}".strip()
+    return f"{by * value:.3f} ({by * low:.3f} to {by * high:.3f})" if by == 1 else f"{number} {unit}"
+
+
+def _as_written(value: Any, unit: str) -> str:
+    """What was reported, to the digit."""
+    if value == []:
+        return "left blank"
+    return f"{_listed(value) if isinstance(value, list) else f'{value:.12g}'} {unit}".strip()
+
+
+def _listed(value: list[Any]) -> str:
+    text = re.sub(r"\.0\b", "", json.dumps(value))
+    return text if len(text) <= 48 else f"{' × '.join(map(str, np.shape(value)))} numbers"
+
+
+def table_of(metrics: Mapping[str, Mapping[str, Estimate]], names: Sequence[str]) -> pd.DataFrame:
     """Models in the rows, metrics in the columns, each with its interval."""
     return pd.DataFrame({name: {model: str(found[name]) for model, found in metrics.items()} for name in names})
 
 
-def _answer(results: dict[str, Any] | None, claim: Claim) -> str:
-    """What a results.json has to say to a claim: a number, with its interval when it has one."""
-    if not claim.result:
-        return "–"
-    if results is None:
-        return "not run yet"
-    found: Any = results
-    for key in claim.result.split("/"):
-        found = found.get(key) if isinstance(found, dict) else None
-    if found is None:
-        return "not run"
-    if isinstance(found, dict):
-        value, low, high = (
-            "undefined" if found[key] is None else f"{found[key]:.3f}" for key in ("value", "low", "high")
-        )
-        return f"{value} ({low} to {high})"
-    return _show(found, claim, ours=True)
-
-
-def _show(value: Any, claim: Claim, ours: bool = False) -> str:
-    if value == []:
-        return "left blank"
-    if isinstance(value, list):
-        text = re.sub(r"\.0\b", "", json.dumps(value))
-        size = " × ".join(map(str, np.shape(value)))
-        return text if len(text) <= 48 else f"{size} numbers"
-    if value is None:
-        return "undefined"
-    number = value * 100 if ours and claim.unit == "%" else value
-    # What was reported stands as it was written.
-    text = f"{number:.4g}" if ours and claim.unit not in ("rows", "films") else f"{number:.12g}"
-    return f"{text} {claim.unit}".strip()
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise InputError(f"results: found the name '{name}'; expected letters, digits, '_', '-' and '.'")
+    return name
 
 
 def _plain(value: Any) -> Any:

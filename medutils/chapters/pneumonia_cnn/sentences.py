@@ -12,6 +12,27 @@ from medutils.training.kept import Training
 
 Scores = Mapping[str, Mapping[str, Estimate]]
 
+WORDS = {
+    "fresh": "from fresh weights",
+    "shared": "from the baseline's weights",
+    "mild": "mild augmentation, fresh weights",
+    "none": "no augmentation",
+    "right": "right preprocessing",
+    "raw": "raw 0 to 255",
+    "one_half": "one half",
+    "f1": "F1",
+    "balanced_accuracy": "balanced accuracy",
+    "002-augmented.shared": "002-augmented, going on",
+    "002-xception.raw": "002-xception, raw 0 to 255",
+    "frozen_longer": "one epoch more, frozen",
+    "thawed": "one epoch more, last blocks thawed",
+}
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose rows and columns are called by words, not by the names that results are kept under."""
+    return table.rename(index=WORDS, columns=WORDS)
+
 
 def origin(films: Films, on_what: str) -> str:
     """What the chapter's numbers are made of."""
@@ -98,7 +119,7 @@ def fixed(written: Scores, found: Scores) -> str:
 
 def rules(accuracies: pd.DataFrame, ill: Mapping[str, float]) -> str:
     """What the threshold's rule is worth, and what F1 hangs on."""
-    listed = ", ".join(f"{share:.3f} ({way})" for way, share in accuracies.mean().items())
+    listed = ", ".join(f"{share:.3f} ({WORDS[way]})" for way, share in accuracies.mean().items())
     return (
         f"Over these networks accuracy is on average {listed}. Of the validation films {ill['validation']:.1%} are "
         f"positive, of the test films {ill['test']:.1%}. F1 hangs on that share: the more are positive, the lower the "
@@ -143,7 +164,8 @@ def paired(gaps: Scores) -> str:
     if not gaps:
         return "Each write-up has one network at most here, so there is nothing to compare."
     apart = [name for name, found in gaps.items() if not found["auroc"].low <= 0 <= found["auroc"].high]
-    return f"In AUROC the interval leaves 0 out for {len(apart)} of {len(gaps)}: {', '.join(apart) or 'none'}."
+    listed = ", ".join(apart).replace("_", " ") or "none"
+    return f"In AUROC the interval leaves 0 out for {len(apart)} of {len(gaps)}: {listed}."
 
 
 def twice(y: Any, y_twice: Any, told: Mapping[str, Any]) -> str:
@@ -192,13 +214,13 @@ def recommendation(recall: Mapping[str, float], precision: Mapping[str, float], 
 def shared(first_epoch: Mapping[str, float], started: Scores, told: Mapping[str, Any]) -> str:
     """Where the two starts begin and end."""
     logs = [told[f"{name}_log_validation_accuracy"][0] for name in ("002-augmented", "002-baseline")]
-    fresh, more = started["from fresh weights"]["auroc"], started["from the baseline's weights"]["auroc"]
+    fresh, more = started["fresh"]["auroc"], started["shared"]["auroc"]
     return (
         f"After one epoch the model that goes on has a validation accuracy of {first_epoch['shared']:.3f}, the fresh "
         "one "
         f"{first_epoch['fresh']:.3f}. In the write-up it is {logs[0]} against the baseline's {logs[1]}. In the end "
         f"the AUROC is {more} "
-        f"when it goes on, {fresh} when it starts fresh, and {started['no augmentation']['auroc']} without "
+        f"when it goes on, {fresh} when it starts fresh, and {started['none']['auroc']} without "
         "augmentation."
     )
 
@@ -210,11 +232,11 @@ def raw(first_loss: Mapping[str, float], found: Scores, weights: str, told: Mapp
         "phantom": "The backbone learnt on phantoms here, since ImageNet's weights need a network; it is a stand-in.",
         "none": "The backbone's weights are random, since ImageNet's need a network; it is a stand-in.",
     }[weights]
-    losses = " and ".join(f"{loss:.3g} with {name}" for name, loss in first_loss.items())
+    losses = " and ".join(f"{loss:.3g} with {WORDS[name]}" for name, loss in first_loss.items())
     return (
         f"The training loss of the first epoch is {losses}; the write-up's was "
         f"{told['002-xception_log_train_loss'][0]}. In AUROC, "
-        f"{found['right preprocessing']['auroc']} with the right preprocessing and {found['raw 0 to 255']['auroc']} "
+        f"{found['right']['auroc']} with the right preprocessing and {found['raw']['auroc']} "
         f"with raw numbers. {which}"
     )
 
@@ -372,8 +394,8 @@ def collapsed(found: Mapping[str, int], scores: Scores) -> str:
         return "None of these trainings collapsed."
     return (
         "; ".join(
-            f"{name} collapsed in {found[name]} of its trainings (over all of them the mean accuracy is "
-            f"{scores[name]['accuracy'].value:.3f}, the mean specificity {scores[name]['specificity'].value:.3f})"
+            f"{WORDS.get(name, name)} collapsed in {found[name]} of its trainings (over all of them the mean accuracy "
+            f"is {scores[name]['accuracy'].value:.3f}, the mean specificity {scores[name]['specificity'].value:.3f})"
             for name in names
         )
         + "."

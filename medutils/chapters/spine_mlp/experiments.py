@@ -273,6 +273,17 @@ def many_seeds(task: Task, seeds: range, settings: Settings, progress: Progress 
         )
 
 
+def single_runs(seeds: ReplicaFit) -> dict[str, NDArray[np.float64]]:
+    """What each seed's own run would have reported: (replicas,) each, at its last epoch and at that of its highest F1.
+
+    F1 is pooled over the validation rows, and not averaged over batches.
+    """
+    best = seeds.validation_f1.argmax(1)[:, None]
+    histories = {"f1": seeds.validation_f1, "validation_loss": seeds.validation_loss, "train_loss": seeds.train_loss}
+    found = {f"{name}_of_best_epoch": np.take_along_axis(part, best, 1)[:, 0] for name, part in histories.items()}
+    return found | {f"last_{name}": part[:, -1] for name, part in histories.items()} | {"best_epoch": best[:, 0] + 1}
+
+
 @dataclass
 class Folds:
     """Outer folds of a repeated cross-validation, each with an inner validation part cut from its training rows."""
@@ -396,11 +407,11 @@ def _auroc_by_repeat(task: Task, folds: Folds, fitted: ReplicaFit, x: NDArray[np
 def feature_sets(columns: list[str]) -> dict[str, list[str]]:
     """The subsets the chapter compares, as far as the table has the columns of the Kaggle or the vertebral file."""
     vertebral, added = [f"Col{n}" for n in range(1, 7)], [f"Col{n}" for n in range(7, 13)]
-    sets = {"all columns": columns}
+    sets = {"all_columns": columns}
     if set(added) <= set(columns):
-        sets |= {"first six": vertebral, "last six": added}
+        sets |= {"first_six": vertebral, "last_six": added}
     if set(vertebral) <= set(columns):
-        sets |= {"without Col1": [c for c in columns if c != "Col1"], "Col6 alone": ["Col6"]}
+        sets |= {"without_Col1": [c for c in columns if c != "Col1"], "Col6_alone": ["Col6"]}
     return sets
 
 

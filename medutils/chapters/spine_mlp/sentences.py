@@ -8,6 +8,20 @@ from numpy.typing import NDArray
 from medutils.chapters.spine_mlp.experiments import LOG_COLUMNS, Task
 from medutils.evaluation import Estimate
 
+WORDS = {
+    "all_columns": "all columns",
+    "first_six": "first six",
+    "last_six": "last six",
+    "without_Col1": "without Col1",
+    "Col6_alone": "Col6 alone",
+    "logistic_regression": "logistic regression",
+}
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose rows and columns are called by words, not by the names that results are kept under."""
+    return table.rename(index=WORDS, columns=WORDS)
+
 
 def difference(gap: Estimate) -> str:
     """What a paired difference of the network less another model, with its interval, allows to say."""
@@ -58,18 +72,18 @@ def redundant(difference: float) -> str:
 
 def added_columns(ablation: dict[str, dict[str, Estimate]]) -> str:
     """What the six added columns tell, from the AUROC of each subset and model."""
-    if "last six" not in ablation:
+    if "last_six" not in ablation:
         return "This table does not have the six added columns, so there is nothing to take away."
     line, network = (
-        {name: found[model] for name, found in ablation.items()} for model in ("logistic regression", "network")
+        {name: found[model] for name, found in ablation.items()} for model in ("logistic_regression", "network")
     )
-    alone = line["last six"]
+    alone = line["last_six"]
     told = f"its interval {'lies' if alone.low > 0.5 else 'does not lie'} above the 0.5 of a coin"
-    lost = network["first six"].value - network["all columns"].value
+    lost = network["first_six"].value - network["all_columns"].value
     return (
         f"By the last six columns alone, logistic regression has an AUROC of {alone}: {told}. The first six alone give "
-        f"{line['first six'].value:.3f}, all twelve {line['all columns'].value:.3f}. For the network the first six "
-        f"give {network['first six'].value:.3f} and all twelve {network['all columns'].value:.3f}: to have the added "
+        f"{line['first_six'].value:.3f}, all twelve {line['all_columns'].value:.3f}. For the network the first six "
+        f"give {network['first_six'].value:.3f} and all twelve {network['all_columns'].value:.3f}: to have the added "
         f"columns {'costs' if lost > 0 else 'gains'} it {abs(lost):.3f}."
     )
 

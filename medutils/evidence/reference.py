@@ -1,0 +1,63 @@
+"""What our own runs on real data gave: a reference run a chapter, and what was added to it in parts."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from medutils.errors import InputError
+from medutils.files import BOOK
+
+KEPT_APART = ("metrics", "experiments")
+
+
+def reference_path(chapter: str, part: str = "") -> Path:
+    """Where the results of a chapter's reference run lie, or those of a part that was run for itself."""
+    return BOOK / "reference" / f"{chapter}{f'.{part}' if part else ''}.json"
+
+
+def reference_paths(chapter: str) -> list[Path]:
+    """The files that hold a chapter's reference run: the run, then its parts by name; those that are there."""
+    whole = reference_path(chapter)
+    parts = sorted(whole.parent.glob(f"{chapter}.*.json"))
+    return [path for path in (whole, *parts) if path.is_file()]
+
+
+def load_reference(chapter: str) -> dict[str, Any] | None:
+    """The results of our own runs on real data, or None when there was none yet.
+
+    Metrics and experiments of parts stand among those of the run; `parts` holds each part's own parameters, versions,
+    seconds and data. Raises `InputError` when a part has a number that is there already, or is not of real data.
+    """
+    found: dict[str, Any] | None = None
+    for path in reference_paths(chapter):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["data"]["kind"] != "real":
+            raise InputError(f"{path}: found results of a {content['data']['kind']}; expected those of real data")
+        if found is None:
+            found = content | {"parts": {}}
+            continue
+        for kind in KEPT_APART:
+            if both := found[kind].keys() & content[kind].keys():
+                raise InputError(f"{path}: found {min(both)}, which another reference run gives; expected it once")
+            found[kind] |= content[kind]
+        found["parts"][path.stem.partition(".")[2]] = {
+            name: value for name, value in content.items() if name not in KEPT_APART
+        }
+    return found
+
+
+def look_up(results: dict[str, Any] | None, path: str) -> Any:
+    """What lies at a path into results.json, such as `metrics/mlp.f1`; None when it is not there.
+
+    A part of the path may be a number, the place in a list.
+    """
+    found: Any = results
+    for key in path.split("/"):
+        if isinstance(found, dict):
+            found = found.get(key)
+        elif isinstance(found, list) and re.fullmatch(r"\d+", key) and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            return None
+    return found

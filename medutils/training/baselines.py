@@ -1,0 +1,35 @@
+"""What films tell without a network: the bar that any network has to clear."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medutils.data.films import Films
+
+THUMBNAIL = 16  # pixels a side of the films that the linear baseline sees
+
+
+def linear_baseline(films: Films) -> pd.DataFrame:
+    """Test predictions of a logistic regression on thumbnails: the bar for any network."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = films.pixels(THUMBNAIL).numpy().reshape(len(films.records), -1).astype(float)
+    train, test = films.rows("train"), films.rows("test")
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000, class_weight="balanced"))
+    probability = model.fit(x[train], films.y[train].numpy()).predict_proba(x[test])
+    return _predictions(films, probability)
+
+
+def majority_baseline(films: Films) -> pd.DataFrame:
+    """Test predictions that give every film the shares of the classes in training."""
+    shares = np.bincount(films.y[films.rows("train")], minlength=len(films.classes)) / len(films.rows("train"))
+    return _predictions(films, np.tile(shares, (len(films.rows("test")), 1)))
+
+
+def _predictions(films: Films, probability: NDArray[np.float64]) -> pd.DataFrame:
+    records = films.records.iloc[films.rows("test")]
+    table = records[["record_id", "patient"]].assign(y_true=records["label"]).reset_index(drop=True)
+    table[[f"prob_{name}" for name in films.classes]] = probability
+    return table
