@@ -26,7 +26,7 @@ MAX_ROWS, MAX_BYTES = 1_000_000, 1_000_000_000  # of a table: it is held in memo
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # bytes that no text holds, but text of two bytes a letter does
 NOT_UTF8 = "read as Windows-1252 text (cp1252): it is not UTF-8"
 # Characters that Markdown, the book's or a terminal's, reads as marks and not as themselves.
-MARKS = re.compile(r"[\\`*_{}\[\]<>#$&|~^]|^[-+=:%.!]|(?<=\d)[.)](?=\s|$)")
+MARKS = re.compile(r"[\\`*{}\[\]<>$&|~^]|(?<!\w)_|_(?!\w)|^[-+=:%.#]|(?<=\d)[.)](?=\s|$)")
 
 
 def read_csv(path: Path, columns: Collection[str] = (), *, min_rows: int = 0) -> pd.DataFrame:

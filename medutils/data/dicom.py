@@ -1,8 +1,14 @@
 """Reading one DICOM image, from any hospital, or saying in one sentence why it cannot be read."""
 
+import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000  # 8,000 x 8,000: above any film scanner or mammography detector
 MAX_BYTES = 1_000_000_000
+GDCM = "gdcm"  # as pydicom calls it
 PERCENTILES = (1.0, 99.0)
 GREY = ("MONOCHROME1", "MONOCHROME2")
 IMAGE_TAGS = (
@@ -67,7 +74,8 @@ def read_values(path: Path) -> "tuple[np.ndarray, Dataset]":
         raise InputError(f"{path}: found no pixel data; expected an image")
     decoder = _decoder(header, path)
     with damage_named(path, "pixel data"):
-        values = apply_modality_lut(pixel_array(header, decoding_plugin=decoder), header).astype(np.float32)
+        stored = _by_gdcm(path) if decoder == GDCM else pixel_array(header, decoding_plugin=decoder)
+        values = apply_modality_lut(stored, header).astype(np.float32)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise InputError(f"{path}: found rescaled values that are no finite grey image; expected (rows, columns)")
     return values, header
@@ -89,7 +97,11 @@ def read_header(path: Path, *, pixels: bool = False) -> "Dataset":
         # pydicom would inflate the whole file before anything of it is known: a small one could fill the memory.
         if syntax == DeflatedExplicitVRLittleEndian:
             raise InputError(f"{path}: its transfer syntax is {syntax.name}, which is not read; expected another one")
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        with warnings.catch_warnings(record=True, action="always") as said:
+            header = pydicom.dcmread(path, stop_before_pixels=not pixels)
+        if any("End of file reached" in str(one.message) for one in said):
+            raise InputError(f"{path}: is cut off: its data set has no end")
+        return header
 
 
 def check_image(header: "Dataset", path: Path) -> None:
@@ -182,7 +194,44 @@ def _decoder(header: "Dataset", path: Path) -> str:
             f"{path}: its transfer syntax is {syntax.name}, which cannot be decoded on this machine; "
             "expected an uncompressed one, JPEG, JPEG-LS, JPEG 2000 or RLE"
         )
-    return min(names, key=lambda name: name == "gdcm")
+    return min(names, key=lambda name: name == GDCM)
+
+
+def _by_gdcm(path: Path) -> np.ndarray:
+    """Stored pixels decoded in another process: on some damaged files GDCM does not fail, but ends its process."""
+    try:
+        return _other_process().submit(_decode_by_gdcm, path).result()
+    except BrokenProcessPool as error:
+        _other_process.cache_clear()
+        raise RuntimeError("its decoder broke down over them") from error
+
+
+@cache
+def _other_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_serve)
+
+
+def _serve() -> None:
+    """Say nothing, since libraries write to the terminal past Python, and end with the process that asked."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _decode_by_gdcm(path: Path) -> np.ndarray:
+    from pydicom.pixels import pixel_array
+
+    header = read_header(path, pixels=True)
+    try:
+        return pixel_array(header, decoding_plugin=GDCM)
+    except RuntimeError as error:  # pydicom's own, which tells of its wrapper and not of the file
+        raise RuntimeError("GDCM cannot decode them") from error
 
 
 @contextmanager

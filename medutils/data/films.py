@@ -193,7 +193,7 @@ def open_films(
     contents = content_hashes(records)
     records = _one_patient_a_content(records, contents)
     if split:
-        records = load_split(records, Path(split))
+        records = _given_split(records, Path(split), classes)
     _check_enough(folder, records, classes, skipped)
     if not (records["split"] == "test").any():
         records = _by_patient(records.assign(split=""), SHARES, seed, folder)
@@ -262,6 +262,18 @@ def says_normal(name: str) -> bool:
     words = re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
     denied = words[:1] and words[0] in DENIALS
     return bool(denied) != any(word in NORMAL_WORDS for word in words)
+
+
+def _given_split(records: pd.DataFrame, path: Path, classes: Collection[str]) -> pd.DataFrame:
+    """The films as a saved split divides them; `InputError` unless each is on a side and both sides have each class."""
+    records = load_split(records, path)
+    if (without := records["split"] == "").any():
+        raise InputError(f"{path}: found no split of {records.loc[without, 'record_id'].iloc[0]}; expected one of each")
+    for side in ("train", "test"):
+        there = set(records.loc[records["split"] == side, "label"])
+        if missing := [name for name in classes if name not in there]:
+            raise InputError(f"{path}: found no film of {missing[0]} in {side}; expected some of every class")
+    return records
 
 
 def _unread(readable: ImageArray) -> Rows:

@@ -275,6 +275,19 @@ def test_what_is_no_image_is_skipped_with_a_reason_or_ignored(tmp_path: Path) ->
     ]
 
 
+def test_every_patient_is_unknown_without_a_pattern(tmp_path: Path) -> None:
+    assert load_class_folders(touch(tmp_path, "a/1.png", "b/2.jfif")).unmatched == ("a/1.png", "b/2.jfif")
+
+
+def test_a_dicom_file_is_an_image_whatever_its_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.dcm", "b/1.png", "a/DICOMDIR", "a/notes")
+    (tmp_path / "a/IM01").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "a/1.2.840.5").write_bytes(bytes(128) + b"DICM")
+    loaded = load_class_folders(tmp_path)
+    assert loaded.records["record_id"].tolist() == ["a/1.2.840.5", "a/1.dcm", "a/IM01", "b/1.png"]
+    assert loaded.skipped == (("a/notes", "no image by its name"),)
+
+
 @pytest.mark.parametrize("load", [load_kermany, load_composed, load_class_folders])
 def test_a_folder_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[Path], pd.DataFrame]

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import gdcm
 import numpy as np
 import pandas as pd
 import pydicom
@@ -166,6 +167,67 @@ def test_compressed_syntaxes(tmp_path: Path) -> None:
     grey = (RAMP // 16).astype(np.uint8)
     cosines = compressed(JPEGBaseline8Bit, encoded("JPEG", grey, quality=95), 8)
     assert np.abs(read_values(written(tmp_path / "jpeg.dcm", cosines))[0] - grey).mean() < 3
+
+
+LOSSLESS = {
+    "JPEG Lossless": gdcm.TransferSyntax.JPEGLosslessProcess14,
+    "JPEG Lossless, first order": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    "JPEG-LS": gdcm.TransferSyntax.JPEGLSLossless,
+}
+
+
+def without_loss(path: Path, syntax: str) -> Path:
+    """The slice of `data_set` as a scanner compresses it."""
+    source = gdcm.ImageReader()
+    source.SetFileName(str(written(path.with_name("plain.dcm"), data_set())))
+    change, target = gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    assert source.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(LOSSLESS[syntax]))
+    change.SetInput(source.GetImage())
+    assert change.Change()
+    target.SetFileName(str(path))
+    target.SetFile(source.GetFile())
+    target.SetImage(change.GetOutput())
+    assert target.Write()
+    return path
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS)
+def test_syntaxes_without_loss_that_gdcm_alone_reads(tmp_path: Path, syntax: str) -> None:
+    path = without_loss(tmp_path / "1.dcm", syntax)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
+    np.testing.assert_array_equal(read_values(path)[0], RAMP)
+
+
+def test_a_file_that_ends_the_process_of_its_decoder_is_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = without_loss(tmp_path / "1.dcm", "JPEG Lossless, first order")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\xff\xc3") + 4] = 22  # bits a pixel
+    (tmp_path / "2.dcm").write_bytes(content)
+    with pytest.raises(InputError, match=r"2\.dcm: its pixel data is damaged or cut off \(its decoder broke down"):
+        read_values(tmp_path / "2.dcm")
+    (tmp_path / "3.dcm").write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"3\.dcm: is cut off"):
+        read_values(tmp_path / "3.dcm")
+    np.testing.assert_array_equal(read_values(path)[0], RAMP)  # the next file is read by another process
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_decoder_said_is_in_the_sentence(tmp_path: Path) -> None:
+    path = written(tmp_path / "1.dcm", compressed(JPEG2000Lossless, b"no image at all.", 16))
+    with pytest.raises(InputError) as refusal:
+        read_dicom(path)
+    assert "\n" not in str(refusal.value) and "plugins" not in str(refusal.value)
+    assert str(refusal.value).endswith(")") and ":)" not in str(refusal.value)
+
+
+def test_a_warning_does_not_stand_before_the_sentence(tmp_path: Path) -> None:
+    path = written(tmp_path / "1.dcm", data_set(PixelData=bytes(RAMP.nbytes + 100)))  # pydicom warns of the padding
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_dicom(path)
 
 
 def undecodable() -> Dataset:
