@@ -205,7 +205,8 @@ def _most_frequent(split: str, rows: list[dict[str, Any]]) -> str:
     largest = max(labelled, key=lambda row: row["records"])
     right = largest["records"] / sum(row["records"] for row in labelled)
     where = f"In {split}, the" if split else "The"
-    return f"{where} majority class is {markdown_safe(largest['label'])}: always naming it is right for {_percent(right)} of the labels."
+    name = markdown_safe(largest["label"])
+    return f"{where} majority class is {name}: always naming it is right for {_percent(right)} of the labels."
 
 
 def _empty_cells(numbers: dict[str, int]) -> list[str]:
@@ -291,7 +292,7 @@ def _appearance(rows: list[dict[str, Any]]) -> list[str]:
         return []
     cells = [
         [
-            row["label"],
+            markdown_safe(row["label"]),
             _number(row["pictures"]),
             f"{row['width']:.0f}x{row['height']:.0f}",
             _number(row["sizes"]),
