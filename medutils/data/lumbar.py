@@ -4,6 +4,8 @@ import gzip
 import os
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -230,9 +232,14 @@ def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     back) and the spacing in mm in that order. Raises `InputError` for a file that is no grey volume of three
     dimensions, is cut off, holds a value that is not finite or has more than 512 million voxels.
     """
+    _check_own_voxels(path)
+    with _terminal_spared():
+        return _read_volume(path)
+
+
+def _read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     import SimpleITK as sitk
 
-    _check_own_voxels(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO("MetaImageIO" if path.suffix.lower() == ".mha" else "NiftiImageIO")
@@ -255,6 +262,19 @@ def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     if not np.isfinite(values).all():
         raise InputError(f"{path}: holds values that are not finite; expected a number in every voxel")
     return values, image.GetSpacing()[::-1]
+
+
+@contextmanager
+def _terminal_spared() -> Iterator[None]:
+    """Drop what ITK's readers write to the terminal past Python: what matters of it is in our sentence."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _check_all_voxels(path: Path, needed: float) -> None:

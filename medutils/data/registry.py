@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +20,8 @@ class Dataset:
 
     kind: `table` (a row of measurements a record), `films` (an image a record) or `study` (several series a patient).
         A chapter opens any dataset of its kind.
-    loader: reads the dataset at a path; a function of `medutils.data`, as `module:function`
+    loader: reads the dataset at a path; a function of `medutils.data`, as `module:function`. That of a table also takes
+        the names of the class column, of the negative and the positive class, and of the patient's column
     maker: writes the phantom; a function of `medutils.data.phantoms`
     """
 
@@ -30,7 +30,7 @@ class Dataset:
     maker: str
 
     @property
-    def load(self) -> "Callable[[Path], Loaded]":
+    def load(self) -> "Callable[..., Loaded]":
         """Reads the dataset at a path into records."""
         return self._named(self.loader)
 

@@ -604,6 +604,18 @@ def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
     assert {path for path, _ in loaded.skipped} == {"7/empty.png", "7/notes.txt", "8"}
 
 
+@pytest.mark.parametrize("name", ["1.mha", "1.nii"])
+def test_itk_writes_nothing_before_the_sentence(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = volume(tmp_path / name, "LPS")
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(b"DimSize", b"DimSise") if name == "1.mha" else content[:70] + b"\xff" + content[71:]
+    )
+    with pytest.raises(InputError, match=name):
+        lumbar.read_volume(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_folder_without_a_slice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no readable slice"):
         lumbar.load_slices(tmp_path)
