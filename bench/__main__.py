@@ -1,6 +1,10 @@
 """`make bench`: every measurement, one after the other."""
 
-from bench import images, phantoms, pneumonia, spine
+from rich.console import Console
 
-for measurement in (spine, pneumonia, images, phantoms):
+from bench import evaluation, images, phantoms, pneumonia, spine
+from bench.report import machine
+
+Console().print(machine())
+for measurement in (spine, pneumonia, images, phantoms, evaluation):
     measurement.main()

@@ -10,38 +10,30 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from bench.report import Rounds, show
 from medutils.data.images import SUFFIXES, build_array
 
-SIZE, BATCH, REPEATS, DRAWN = 128, 64, 3, 1000
+SIZE, BATCH, ROUNDS, DRAWN = 128, 64, 3, 1000
+ONE_BY_ONE = "Pillow, one by one"
 
 Result = TypeVar("Result")
 
 
-def main() -> dict[str, float | int | str]:
-    """Measure and print both ratios; the fastest of several alternating runs counts for each side."""
+def main() -> Rounds:
+    """Measure and print both ratios, round by round."""
+    rounds = Rounds()
     with tempfile.TemporaryDirectory() as scratch:
         paths, films = _films(Path(scratch) / "films")
-        one_by_one, built, reading = [], [], []
-        for repeat in range(REPEATS):
-            one_by_one.append(_timed(partial(_decode_one_by_one, paths))[0])
-            cache = Path(scratch) / f"cache-{repeat}"  # an empty one, so that nothing is found built
-            seconds, array = _timed(partial(build_array, paths, SIZE, aspect="squash", cache=cache))
-            built.append(seconds)
-            reading.append(_timed(partial(_read_epoch, array.pixels))[0])
-    result: dict[str, float | int | str] = {
-        "films": films,
-        "images": len(paths),
-        "one_by_one_s": min(one_by_one),
-        "build_s": min(built),
-        "epoch_s": min(reading),
-        "build_ratio": min(one_by_one) / min(built),
-        "epoch_ratio": min(one_by_one) / min(reading),
-    }
-    _print(result)
-    return result
+        for number in range(ROUNDS):
+            cache = Path(scratch) / f"cache-{number}"  # an empty one, so that nothing is found built
+            with rounds.round() as found:
+                found[ONE_BY_ONE] = _timed(partial(_decode_one_by_one, paths))[0]
+                built, array = _timed(partial(build_array, paths, SIZE, aspect="squash", cache=cache))
+                found["building the array"] = built
+                found["reading an epoch from it"] = _timed(partial(_read_epoch, array.pixels))[0]
+    show(f"{len(paths)} {films} films at {SIZE} px", rounds, ONE_BY_ONE)
+    return rounds
 
 
 def _films(folder: Path) -> tuple[list[Path], str]:
@@ -76,14 +68,6 @@ def _read_epoch(pixels: np.ndarray) -> int:
     """Copy every image once into memory, in shuffled batches."""
     order = np.random.default_rng(0).permutation(len(pixels))
     return sum(pixels[order[start : start + BATCH]].nbytes for start in range(0, len(pixels), BATCH))
-
-
-def _print(result: dict[str, float | int | str]) -> None:
-    table = Table("what", "seconds", "times as fast", title=f"{result['images']} {result['films']} films at {SIZE} px")
-    table.add_row("Pillow, one by one", f"{result['one_by_one_s']:.2f}", "1.0")
-    table.add_row("building the array", f"{result['build_s']:.2f}", f"{result['build_ratio']:.1f}")
-    table.add_row("reading an epoch from it", f"{result['epoch_s']:.3f}", f"{result['epoch_ratio']:.0f}")
-    Console().print(table)
 
 
 if __name__ == "__main__":

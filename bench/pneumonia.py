@@ -11,9 +11,9 @@ from statistics import median
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
+from bench.report import Rounds, show
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS, Variant
 from medutils.files import ROOT
 from medutils.models.cnn import FilmClassifier
@@ -22,59 +22,53 @@ from medutils.training.loop import fit
 
 FILMS, EPOCHS, ROUNDS = 128, 3, 3  # epochs beside a first one that does not count
 FEATURES, FORWARD = 1024, 64  # films: of an epoch on features, and of the one on films that is scaled up to it
+KERAS = "Keras, as written, float32"
 INSTALL = "Keras is not there: `make bench KERAS=1` installs it into .venv-bench (2 GB) and measures it too"
 
 
-def main() -> dict[str, float]:
-    """Measure and print both; sides alternate, and the median of all epochs counts for each."""
-    return _training() | _frozen()
+def main() -> None:
+    """Measure and print both; sides alternate within a round."""
+    _training()
+    _frozen()
 
 
-def _training() -> dict[str, float]:
-    """Images a second in training on write-up 002's baseline."""
+def _training() -> Rounds:
+    """Milliseconds an image in training on write-up 002's baseline."""
     variant = VARIANTS["002-baseline"]
     keras = _keras()
-    seconds: dict[str, list[float]] = {name: [] for name in ("keras", "float32", "bfloat16")}
+    rounds = Rounds()
     for _ in range(ROUNDS):
-        if keras:
-            seconds["keras"] += _as_written(keras)
-        for precision in ("float32", "bfloat16"):
-            settings = replace(variant.settings, precision=precision, class_weights=(1.94, 0.67))
-            network = FilmClassifier(variant.design)
-            seconds[precision] += _epochs(network, _films(FILMS, variant), replace(variant, settings=settings))
-    rates = {name: FILMS / median(found) for name, found in seconds.items() if found}
-    table = Table(
-        "what", "images a second", "times Keras", title="Write-up 002's baseline in training, 256 px, batch 32"
-    )
-    for name, rate in rates.items():
-        label = "Keras, as written, float32" if name == "keras" else f"ours, {name}"
-        table.add_row(label, f"{rate:.1f}", f"{rate / rates['keras']:.2f}" if keras else "")
-    Console().print(table)
-    if not keras:
-        Console().print(INSTALL)
-    return {f"{name}_images_per_second": rate for name, rate in rates.items()}
+        with rounds.round() as found:
+            if keras:
+                found[KERAS] = median(_as_written(keras)) / FILMS
+            for precision in ("float32", "bfloat16"):
+                settings = replace(variant.settings, precision=precision, class_weights=(1.94, 0.67))
+                network = FilmClassifier(variant.design)
+                epochs = _epochs(network, _films(FILMS, variant), replace(variant, settings=settings))
+                found[f"ours, {precision}"] = median(epochs) / FILMS
+    against = KERAS if keras else "ours, float32"
+    show("Write-up 002's baseline in training, 256 px, batch 32", rounds, against, "s an image")
+    rates = ", ".join(f"{name} {1 / rounds.cost(name):.1f}" for name in rounds.sides)
+    Console().print(f"images a second: {rates}" + ("" if keras else f"\n{INSTALL}"))
+    return rounds
 
 
-def _frozen() -> dict[str, float]:
+def _frozen() -> Rounds:
     """Seconds a film of an epoch on write-up 002's frozen Xception; the weights do not change them."""
     variant = VARIANTS["002-xception"]
     network = FilmClassifier(variant.design, backbone=make_backbone(variant.design))
     x, y = _films(FORWARD, variant)
     maps = network.eval().features(x[:1]).shape[1:]
     features = torch.rand(FEATURES, *maps).half()
-    written, ours = [], []
+    written = f"the backbone for every batch (from {FORWARD} films)"
+    rounds = Rounds()
     for _ in range(ROUNDS):
-        written += _epochs(network, (x, y), variant, epochs=1)
-        ours += _epochs(network.head, (features, torch.arange(FEATURES) % 2), variant)
-    result = {"frozen_as_written_s": median(written) / FORWARD, "frozen_ours_s": median(ours) / FEATURES}
-    table = Table("what", "ms a film", "times as fast", title="An epoch of write-up 002's frozen Xception, 256 px")
-    table.add_row(
-        f"the backbone for every batch (from {FORWARD} films)", f"{1e3 * median(written) / FORWARD:.2f}", "1.0"
-    )
-    ratio = result["frozen_as_written_s"] / result["frozen_ours_s"]
-    table.add_row("on features computed once", f"{1e3 * median(ours) / FEATURES:.2f}", f"{ratio:.0f}")
-    Console().print(table)
-    return result
+        with rounds.round() as found:
+            found[written] = median(_epochs(network, (x, y), variant, epochs=1)) / FORWARD
+            epochs = _epochs(network.head, (features, torch.arange(FEATURES) % 2), variant)
+            found["on features computed once"] = median(epochs) / FEATURES
+    show("An epoch of write-up 002's frozen Xception, 256 px", rounds, written, "s a film")
+    return rounds
 
 
 def _films(count: int, variant: Variant) -> tuple[Tensor, Tensor]:

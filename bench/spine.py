@@ -10,20 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from sklearn.preprocessing import StandardScaler
 
+from bench.report import Rounds, show
 from medutils.chapters.spine_mlp.experiments import Task, many_seeds, writeup_split
 from medutils.data.spine import open_spine
 from medutils.models.mlp import SpineMLP
 from medutils.training.loop import Settings, fit, one_thread
 
-REPLICAS = 100
+REPLICAS, ROUNDS = 100, 3
 OURS_ALONE = ("OMP_WAIT_POLICY",)  # what medutils sets in the environment, and the write-up does not
 
 
-def main() -> dict[str, float]:
+def main() -> Rounds:
     """Measure and print; every figure is the time of the write-up's 200 epochs on its 248 rows."""
     task = Task(open_spine("phantom")[0], "Normal", "Abnormal")
     rows, held = writeup_split(task)
@@ -35,14 +34,14 @@ def main() -> dict[str, float]:
         "y_val": task.y[held],
     }
     _ours(table, Settings(epochs=2))  # torch loads parts of itself at the first step
-    written = _as_written(table, Settings().epochs)
-    ours = min(_timed(lambda: _ours(table, Settings())) for _ in range(3))
-    many = _timed(lambda: many_seeds(task, range(REPLICAS), Settings()))
-    shown = Table("what", "seconds", "of the write-up's time", title="Write-up 000: 200 epochs, 248 rows")
-    for name, seconds in (("as written", written), ("ours", ours), (f"ours, {REPLICAS} seeds", many)):
-        shown.add_row(name, f"{seconds:.2f}", f"{seconds / written:.3f} (1/{written / seconds:.1f})")
-    Console().print(shown)
-    return {"as_written_s": written, "ours_s": ours, "speedup": written / ours, "hundred_to_one": many / written}
+    rounds = Rounds()
+    for _ in range(ROUNDS):
+        with rounds.round() as found:
+            found["the write-up's loop"] = _as_written(table, Settings().epochs)
+            found["ours"] = _timed(lambda: _ours(table, Settings()))
+            found[f"ours, {REPLICAS} seeds at once"] = _timed(lambda: many_seeds(task, range(REPLICAS), Settings()))
+    show("Write-up 000: 200 epochs, 248 rows", rounds, "the write-up's loop")
+    return rounds
 
 
 def _timed(work: Callable[[], object]) -> float:

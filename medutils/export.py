@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from medutils import NOT_FOR_CLINICAL_USE, __version__
 from medutils.data.images import SUFFIXES, ImageArray, build_array, read_image
 from medutils.errors import InputError
-from medutils.evaluation import METRICS, Estimate
+from medutils.evaluation import Estimate, metric_name
 from medutils.files import explain, scratch, written_whole
 from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.transfer import make_classifier
@@ -247,8 +247,7 @@ def model_card(about: About) -> str:
     design = about.design
     kind = f"`{design.backbone}` of the timm library" if design.backbone else f"{len(design.widths)} convolutions"
     rows = [
-        f"| {METRICS.get(name, name)} | {_number(one)} | {one.n:,} | {one.split} |"
-        for name, one in about.metrics.items()
+        f"| {metric_name(name)} | {_number(one)} | {one.n:,} | {one.split} |" for name, one in about.metrics.items()
     ]
     results = (
         ["| metric | value (95 % interval) | patients | rows of |", "|---|---|---|---|", *rows]

@@ -30,7 +30,7 @@ def explain(error: OSError, path: Path) -> InputError:
     if isinstance(error, FileExistsError):
         reason = "found a file of this name; expected a folder, or nothing"
     elif isinstance(error, NotADirectoryError):
-        reason = "a part of this path is a file; expected folders"
+        reason = "not a directory; expected a folder, found a file in this path"
     named = error.filename if error.filename and ".part" not in str(error.filename) else path
     return InputError(f"{named}: {reason}")
 

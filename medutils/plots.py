@@ -5,9 +5,10 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -64,39 +65,57 @@ pio.renderers["book"] = _BookRenderer()
 pio.renderers["text"] = _TextRenderer()
 
 
-def show(figure: go.Figure, alt: str, height: int = 380) -> None:
-    """Show a figure together with its text alternative, which must say what is to be seen."""
-    figure.update_layout(template="book", height=height, meta={"alt": alt.replace('"', "'")})
-    figure.show(renderer=os.environ.get("MEDUTILS_RENDERER") or None)
+@dataclass(frozen=True)
+class Page:
+    """What a chapter shows. Each figure and each table says by itself what its numbers were made from.
 
-
-def table(frame: pd.DataFrame, caption: str, digits: int | None = None) -> None:
-    """Show a table under a caption, which must say what its numbers were made from.
-
-    `digits` gives numbers that many significant ones, so that measurements of any scale can be read.
+    on_what: `phantom` or `real data`
     """
-    from IPython.display import display
 
-    shown: dict[str, Any] = {"na_rep": "–", "float_format": f"{{:.{digits}g}}".format if digits else None}
-    with pd.option_context("display.max_colwidth", None):
-        html = frame.to_html(border=0, **shown)
-    html = html.replace(">", f">\n  <caption>{escape(caption)}</caption>", 1)
-    display({"text/html": html, "text/plain": f"{caption}\n{frame.to_string(**shown)}"}, raw=True)
+    on_what: Literal["phantom", "real data"]
+
+    def show(self, figure: go.Figure, alt: str, height: int = 380) -> None:
+        """Show a figure, its title with `on_what` added, and its text alternative, which must say what is to be seen."""
+        title = figure.layout.title.text
+        if not title:
+            raise ValueError("a figure needs a title")
+        figure.update_layout(
+            template="book", height=height, meta={"alt": alt.replace('"', "'")}, title_text=f"{title} ({self.on_what})"
+        )
+        figure.show(renderer=os.environ.get("MEDUTILS_RENDERER") or None)
+
+    def table(
+        self, frame: pd.DataFrame, caption: str, digits: int | None = None, of: Literal["run", "write-up"] = "run"
+    ) -> None:
+        """Show a table under a caption.
+
+        digits: gives numbers that many significant ones, so that measurements of any scale can be read
+        of: the numbers of this run, whose caption gets `on_what` added, or of the write-ups alone, which it must name
+        """
+        from IPython.display import display
+
+        if of == "write-up" and "write-up" not in caption.lower():
+            raise ValueError(f"'{caption}' does not say that its numbers are a write-up's")
+        caption = f"{caption} ({self.on_what})" if of == "run" else caption
+        shown: dict[str, Any] = {"na_rep": "–", "float_format": f"{{:.{digits}g}}".format if digits else None}
+        with pd.option_context("display.max_colwidth", None):
+            html = frame.to_html(border=0, **shown)
+        html = html.replace(">", f">\n  <caption>{escape(caption)}</caption>", 1).replace("<th></th>", "<td></td>")
+        display({"text/html": html, "text/plain": f"{caption}\n{frame.to_string(**shown)}"}, raw=True)
+
+    def say(self, text: str) -> None:
+        """Show a sentence that takes its numbers from the run."""
+        from IPython.display import Markdown, display
+
+        display(Markdown(text))
 
 
-def say(text: str) -> None:
-    """Show a sentence that takes its numbers from the run."""
-    from IPython.display import Markdown, display
-
-    display(Markdown(text))
-
-
-def class_bars(labels: pd.Series, on_what: str) -> go.Figure:
+def class_bars(labels: pd.Series) -> go.Figure:
     """Number of records in each class."""
     counts = labels.value_counts()
     colours = list(islice(cycle(COLOURS), len(counts)))
     bars = go.Bar(x=counts.index, y=counts, text=counts, marker_color=colours)
-    return go.Figure(bars).update_layout(title=f"Rows by class ({on_what})", yaxis_title="rows")
+    return go.Figure(bars).update_layout(title="Rows by class", yaxis_title="rows")
 
 
 def class_bars_by(counts: pd.DataFrame, title: str) -> go.Figure:

@@ -1,14 +1,15 @@
 """Run a chapter with papermill: checked first, written whole, and not again when nothing changed."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medutils import cache
 from medutils.chapters import Chapter, Parameters, get_chapter, resolve
 from medutils.errors import InputError
-from medutils.files import BOOK, MANIFESTS, ROOT, scratch, sha256, write_text
+from medutils.evidence import reference_path, reported_path
+from medutils.files import ROOT, scratch, sha256, write_text
 
 OUTPUTS = ("notebook.ipynb", "results.json", "predictions.csv")
 KEY = "key.txt"
@@ -69,15 +70,20 @@ def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress:
 
 
 def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
-    """A hash of all that a chapter's outputs depend on: notebook, package, numbers, parameters, data, pins."""
-    digest = hashlib.sha256()
-    package = sorted(path for path in (ROOT / "medutils").rglob("*") if path.suffix in (".py", ".json"))
-    stated = [BOOK / "reported" / f"{chapter.name}.yaml", BOOK / "reference" / f"{chapter.name}.json"]
-    for path in [chapter.notebook, *package, *stated, *sorted(MANIFESTS.glob("*.yaml")), ROOT / "requirements.txt"]:
-        digest.update(f"{path.name} {sha256(path) if path.is_file() else 'none'}\n".encode())
+    """A hash of all that a chapter's outputs depend on: notebook, code it imports, numbers, parameters, data, pins."""
+    stated = [path for path in (reported_path(chapter.name), reference_path(chapter.name)) if path.is_file()]
+    files = [*chapter_sources(chapter.notebook), chapter.notebook, *stated, ROOT / "requirements.txt"]
     located = chapter.find(parameters)
-    digest.update(f"{parameters.model_dump_json()} {located.name} {located.kind} {sha256(located.path)}".encode())
-    return digest.hexdigest()
+    data = [located.name, located.kind, sha256(located.path)]
+    return cache.digest([cache.hash_of(files), parameters.model_dump_json(), data])
+
+
+def chapter_sources(notebook: Path) -> frozenset[Path]:
+    """The files of this package that a notebook's cells import, directly or not."""
+    import nbformat
+
+    cells = [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
+    return cache.sources_of(cache.imports_of("\n".join(cells)))
 
 
 def run_if_changed(

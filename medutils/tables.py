@@ -1,7 +1,7 @@
 """The two contracts everything hangs on: records and predictions, as plain DataFrames with a checked schema.
 
 A **record** is one row of a dataset: a line of a table, a film, a slice, a series.
-A **prediction** is what a model said of one record.
+A **prediction** is what a model said of one record, or of one of its many targets.
 """
 
 import csv
@@ -126,7 +126,7 @@ def rest(positive: str) -> str:
 
 
 @cache
-def _schemas() -> "tuple[pa.DataFrameSchema, pa.DataFrameSchema]":
+def _schemas() -> "tuple[pa.DataFrameSchema, pa.DataFrameSchema, pa.DataFrameSchema]":
     import pandera.pandas as pa  # slow to import, so only when a table is checked
 
     text: dict[str, Any] = {"dtype": str, "coerce": True}
@@ -154,7 +154,10 @@ def _schemas() -> "tuple[pa.DataFrameSchema, pa.DataFrameSchema]":
             error="the prob_ columns of a row do not sum to 1",
         ),
     )
-    return records, predictions
+    targets = predictions.update_column("y_true", checks=[], nullable=True).add_columns(
+        {"target": pa.Column(**text, checks=named)}
+    )
+    return records, predictions, targets
 
 
 def _check(schema: "pa.DataFrameSchema", table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -178,9 +181,18 @@ def check_records(table: pd.DataFrame) -> pd.DataFrame:
 def check_predictions(table: pd.DataFrame) -> pd.DataFrame:
     """Return `table` if it is a predictions table, else raise an `InputError`.
 
-    Columns: `record_id`, `patient`, `y_true` (a class name) and one `prob_<class>` for each class, which sum to 1.
+    Columns: `record_id`, `patient`, `y_true` (a class name) and one `prob_<class>` for each class, which sum to 1. With
+    a column `target` (text) a record has one row for each of many targets, and `y_true` is "" or NaN where none was
+    graded.
     """
-    return _check(_schemas()[1], table, "predictions")
+    return _check(_schemas()[2 if "target" in table else 1], table, "predictions")
+
+
+def graded(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a true class: of many targets, those where `y_true` is neither "" nor NaN."""
+    if "target" not in predictions:
+        return predictions
+    return predictions[predictions["y_true"].notna() & predictions["y_true"].ne("")]
 
 
 def predictions_table(records: pd.DataFrame, positive_probability: Any, negative: str, positive: str) -> pd.DataFrame:

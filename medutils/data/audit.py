@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from medutils.bootstrap import by_patient, interval, patient_codes, resampled
 from medutils.data.images import read_image
 from medutils.data.loaded import Loaded
 from medutils.data.splits import assign_patients, of_pictures, overlap
@@ -31,7 +32,6 @@ THUMBNAIL, FREQUENCIES = 32, 8
 BLOCK = 512
 FOLDS = 5
 RESAMPLES = 1000
-LEVEL = 0.95
 SHOWN = 40
 NOT_LABELLED = "Not labelled"
 PREDICTORS = {"source": "source", "image size": "image_size"}
@@ -243,17 +243,17 @@ def _called_by_majority(records: pd.DataFrame, column: str, seed: int) -> pd.Ser
 
 def _interval(right: np.ndarray, group: np.ndarray, patients: pd.Series, seed: int) -> tuple[float, float, float]:
     """Mean over groups of the share that is right, and its percentile interval when patients are drawn again."""
-    patient, names = pd.factorize(patients)
-    total = np.zeros((len(names), group.max() + 1))
-    correct = np.zeros_like(total)
-    np.add.at(total, (patient, group), 1)
-    np.add.at(correct, (patient, group), right)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    with np.errstate(invalid="ignore"):  # a group that no drawn patient has
-        resampled = np.nanmean((drawn @ correct) / (drawn @ total), axis=1)
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float((correct.sum(0) / total.sum(0)).mean()), float(low), float(high)
+    code, count = patient_codes(patients)
+    groups = np.eye(group.max() + 1)[group]
+    correct, total = (by_patient(part, code, count) for part in (groups * right[:, None], groups))
+
+    def mean_share(weights: np.ndarray) -> np.ndarray:
+        found, of = weights.T @ correct, weights.T @ total
+        # A group that no drawn patient has is left out.
+        return np.nanmean(np.divide(found, of, out=np.full_like(found, np.nan), where=of > 0), axis=1)
+
+    draws = resampled(mean_share, count, RESAMPLES, seed, count)
+    return float(draws[0]), *interval(draws[1:])
 
 
 def _associations(records: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Films in class folders, made ready for a network: found, read, decoded and split by patient."""
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medutils.cache import array_hash
 from medutils.data import registry
 from medutils.data.chest_xray import INDEX, load_films
 from medutils.data.images import ImageArray, build_array
@@ -96,7 +96,7 @@ class Films:
     def fingerprint(self, size: int) -> str:
         """Hash of `pixels(size)`."""
         if size not in self._fingerprints:
-            self._fingerprints[size] = array_hash(self.pixels(size))
+            self._fingerprints[size] = array_hash(self.pixels(size).numpy())
         return self._fingerprints[size]
 
     def without_pixels(self) -> "Films":
@@ -153,11 +153,6 @@ class Films:
         return replace(
             self, records=records.assign(split=records["split"].mask(records.index.isin(held), "validation"))
         )
-
-
-def array_hash(x: Tensor) -> str:
-    """Hash of a tensor's numbers, wherever it lies."""
-    return hashlib.sha256(np.ascontiguousarray(x.cpu().numpy()).data).hexdigest()
 
 
 def open_films(

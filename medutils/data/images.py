@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,10 +15,9 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, get_args
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from medutils.data import dicom
+from medutils.cache import key_of, locked
 from medutils.data.dicom import MAX_PIXELS, read_dicom
 from medutils.errors import InputError
 from medutils.files import cache_dir, explain, sha256, written_whole
@@ -206,9 +204,7 @@ def _eight_bits(image: Image.Image, mode: Mode, inverted: bool) -> Image.Image:
 
 def _key(paths: Iterable[Path], size: int, mode: Mode, aspect: Aspect) -> str:
     """Hash of all that decides the pixels: the files' content and order, the parameters, the code and the libraries."""
-    code = [sha256(Path(__file__)), sha256(Path(dicom.__file__)), *map(version, LIBRARIES)]
-    made_with = [*code, size, mode, aspect]
-    return hashlib.sha256(json.dumps([made_with, [_content(path) for path in paths]]).encode()).hexdigest()[:32]
+    return key_of(build_array, *map(version, LIBRARIES), size, mode, aspect, [_content(path) for path in paths])
 
 
 def _content(path: Path) -> str:
@@ -240,19 +236,13 @@ def _seal(key: str, pixels: Path, reasons: dict[str, str], blank: list[int]) -> 
 
 
 def _build(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> _Stored:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if (stored := _load(folder)) is None:
-                for left_by_a_killed_build in folder.parent.glob(f".{folder.name}.*.part"):
-                    shutil.rmtree(left_by_a_killed_build, ignore_errors=True)
-                with written_whole(folder) as part:
-                    said = _write(part, paths, size, mode, aspect)
-                    sealed = json.dumps([*said, _seal(folder.name, part / "pixels.npy", *said)])
-                    (part / "skipped.json").write_text(sealed, encoding="utf-8")
-                stored = _load(folder)
-    except OSError as error:
-        raise explain(error, folder) from error
+    with locked(folder):
+        if (stored := _load(folder)) is None:
+            with written_whole(folder) as part:
+                said = _write(part, paths, size, mode, aspect)
+                sealed = json.dumps([*said, _seal(folder.name, part / "pixels.npy", *said)])
+                (part / "skipped.json").write_text(sealed, encoding="utf-8")
+            stored = _load(folder)
     if stored is None:
         raise InputError(
             f"{folder}: the array just written cannot be read; expected a disk that keeps what it is given"

@@ -1,22 +1,19 @@
 """Manifests: one YAML file says all there is to know of a dataset, and where a dataset is found."""
 
-import hashlib
-import inspect
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
+from medutils import cache
 from medutils.errors import InputError
-from medutils.files import MANIFESTS, cache_dir, explain, written_whole
+from medutils.files import MANIFESTS, cache_dir, explain
 
 PHANTOM_MARK = "PHANTOM.json"
 
@@ -275,7 +272,17 @@ def _found(manifest: Manifest, data: str, make: Callable[[Path], None] | None) -
                 return Located(name, kind_of(path), path)
     if make is None:
         raise NotAtHand(f"data: {name} is neither in $MEDUTILS_DATA nor in the cache, and there is no phantom of it")
-    return Located(name, "phantom", _step_into(_made_once(cache_dir() / "phantoms" / manifest.folder, make), manifest))
+    return Located(name, "phantom", _step_into(_phantom(manifest.folder, make), manifest))
+
+
+def _phantom(folder: str, make: Callable[[Path], None]) -> Path:
+    """The phantom's folder, made unless it is kept; its name holds a hash of the code that makes it."""
+
+    def into(part: Path) -> None:
+        part.mkdir()
+        make(part)
+
+    return cache.kept("phantoms", into, f"{folder}-{cache.code_of(make)[:12]}")
 
 
 def holds_files(folder: Path) -> bool:
@@ -307,25 +314,3 @@ def _step_into(path: Path, manifest: Manifest) -> Path:
             raise InputError(f"{path}: found no {manifest.files[0]}; expected it there or in {manifest.folder}/")
         return found
     return path / manifest.folder if (path / manifest.folder).is_dir() else path
-
-
-def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Make a phantom unless it is there; the folder's name holds a hash of the code that makes it."""
-    folder = folder.with_name(f"{folder.name}-{_code_hash(make)}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not (folder / PHANTOM_MARK).is_file():
-            for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
-            with written_whole(folder) as part:
-                part.mkdir()
-                make(part)
-    return folder
-
-
-def _code_hash(make: Callable[[Path], None]) -> str:
-    """Hash of the phantoms' package, code and numbers, so that a changed phantom is made anew."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(inspect.getfile(make)).parent.glob("*.[pj]*")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]

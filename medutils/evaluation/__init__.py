@@ -1,33 +1,43 @@
-"""From predictions to a result: pooled metrics, intervals by patient, thresholds, calibration, comparisons."""
+"""From predictions to a result: pooled metrics, intervals by patient, thresholds, calibration, comparisons.
 
-from medutils.evaluation.metrics import (
-    METRICS,
-    Estimate,
-    Rule,
-    calibration,
-    choose_threshold,
-    compare,
-    confusion,
-    counts,
-    evaluate,
-    f1,
-    fit_temperature,
-    one_against_rest,
-    proportion,
-)
+Predictions are pooled first and a metric is computed once. The task names the classes, and of two the
+positive one.
+"""
+
+from medutils.evaluation.calibrate import at_bound, calibration, calibration_error, fit_temperature
+from medutils.evaluation.decisions import confusion, counts
+from medutils.evaluation.estimate import Estimate, Verdict, fixed_sentence, proportion, verdict, verdict_sentence
+from medutils.evaluation.intervals import compare, difference_of_differences, evaluate, evaluate_by, values
+from medutils.evaluation.metrics import METRICS, metric_name
+from medutils.evaluation.task import Task, binary, grades, multiclass, one_against_rest
+from medutils.evaluation.thresholds import Rule, choose_threshold, threshold_for
 
 __all__ = [
     "METRICS",
     "Estimate",
     "Rule",
+    "Task",
+    "Verdict",
+    "at_bound",
+    "binary",
     "calibration",
+    "calibration_error",
     "choose_threshold",
     "compare",
     "confusion",
     "counts",
+    "difference_of_differences",
     "evaluate",
-    "f1",
+    "evaluate_by",
     "fit_temperature",
+    "fixed_sentence",
+    "grades",
+    "metric_name",
+    "multiclass",
     "one_against_rest",
     "proportion",
+    "threshold_for",
+    "values",
+    "verdict",
+    "verdict_sentence",
 ]

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from medutils import NOT_FOR_CLINICAL_USE, __version__
 from medutils.data.manifest import Located
 from medutils.errors import InputError
-from medutils.evaluation import Estimate, compare, evaluate
+from medutils.evaluation import Estimate, binary, compare, evaluate
 from medutils.files import BOOK, explain, sha256, write_json, write_text, written_whole
 from medutils.tables import check_predictions
 
@@ -54,9 +54,14 @@ class Reported(BaseModel):
     claims: list[Claim]
 
 
+def reported_path(chapter: str) -> Path:
+    """Where the numbers that a chapter's write-ups state lie."""
+    return BOOK / "reported" / f"{chapter}.yaml"
+
+
 def load_reported(chapter: str) -> Reported:
     """Read and check `book/reported/<chapter>.yaml`."""
-    path = BOOK / "reported" / f"{chapter}.yaml"
+    path = reported_path(chapter)
     try:
         return Reported.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, ValidationError) as error:
@@ -124,7 +129,7 @@ class Results:
     def judge(self, model: str, table: pd.DataFrame, split: str) -> dict[str, Estimate]:
         """Evaluate a predictions table by the run's own parameters; keep its metrics and its rows under `model`."""
         p = self.parameters
-        found = evaluate(table, p["positive"], split, p["threshold"], p["resamples"], p["seed"])
+        found = evaluate(table, binary(p["positive"]), split, p["threshold"], p["resamples"], p["seed"])
         self.add(model, found)
         self.predict(table, model=model, rows=split)
         return found
@@ -132,7 +137,7 @@ class Results:
     def compare(self, name: str, first: pd.DataFrame, second: pd.DataFrame, split: str) -> dict[str, Estimate]:
         """Compare two predictions tables, paired by patient, by the run's own parameters; keep the differences."""
         p = self.parameters
-        found = compare(first, second, p["positive"], split, p["threshold"], p["resamples"], p["seed"])
+        found = compare(first, second, binary(p["positive"]), split, p["threshold"], p["resamples"], p["seed"])
         self.add(name, found)
         return found
 

@@ -13,20 +13,18 @@ class SpineMLP(nn.Sequential):
     """Linear, ReLU, batch normalisation, twice; dropout; one logit: (rows, n_features) to (rows, 1).
 
     Write-up 000 puts batch normalisation after the ReLU. With 12 features and 64 hidden units it has 5,057 weights
-    and biases, and 256 parameters of batch normalisation.
+    and biases, and 256 parameters of batch normalisation, which `batch_normalisation=False` leaves out.
     """
 
-    def __init__(self, n_features: int = 12, hidden: int = 64, dropout: float = 0.1) -> None:
-        super().__init__(
-            nn.Linear(n_features, hidden),
-            nn.ReLU(),
-            nn.BatchNorm1d(hidden),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.BatchNorm1d(hidden),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, 1),
-        )
+    def __init__(
+        self, n_features: int = 12, hidden: int = 64, dropout: float = 0.1, batch_normalisation: bool = True
+    ) -> None:
+        layers: list[nn.Module] = []
+        for inputs in (n_features, hidden):
+            layers += [nn.Linear(inputs, hidden), nn.ReLU()]
+            if batch_normalisation:
+                layers.append(nn.BatchNorm1d(hidden))
+        super().__init__(*layers, nn.Dropout(dropout), nn.Linear(hidden, 1))
 
 
 class ReplicatedMLP(nn.Module):
@@ -43,13 +41,14 @@ class ReplicatedMLP(nn.Module):
         hidden: int = 64,
         dropout: float = 0.1,
         generator: torch.Generator | None = None,
+        batch_normalisation: bool = True,
     ) -> None:
         super().__init__()
         replicas = []
         with torch.random.fork_rng(devices=[]):
             for seed in seeds:
                 torch.manual_seed(seed)
-                replicas.append(SpineMLP(n_features, hidden, dropout))
+                replicas.append(SpineMLP(n_features, hidden, dropout, batch_normalisation))
         layers: list[nn.Module] = []
         for group in zip(*replicas, strict=True):
             if isinstance(group[0], nn.Linear):

@@ -1,44 +1,28 @@
 """One training of one variant on films: from fresh weights to calibrated predictions of the test films."""
 
-import hashlib
-import json
 import os
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from joblib import Parallel, cpu_count, delayed
-from torch import Tensor, nn
+from torch import Tensor
 
-from medutils.data.films import Films, Scheme, array_hash
-from medutils.data.splits import records_hash
+from medutils import cache
+from medutils.data.films import Films, Scheme
 from medutils.evaluation import Rule, choose_threshold, fit_temperature
-from medutils.files import ROOT, cache_dir, sha256, written_whole
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture, FilmClassifier
-from medutils.models.transfer import make_classifier, own_preprocessing
+from medutils.models.transfer import make_classifier
 from medutils.tables import check_predictions
-from medutils.training.loop import (
-    Fit,
-    Progress,
-    Settings,
-    best_device,
-    fit,
-    load_weights,
-    mixed,
-    one_thread,
-    predict,
-    probabilities,
-)
-from medutils.training.pretraining import PHANTOM_CODE, phantom_weights
+from medutils.training import trainer
+from medutils.training.loop import Progress, Settings, load_weights, one_thread, probabilities
+from medutils.training.pretraining import phantom_weights
 
 MAX_JOBS = 8  # trainings at once: each holds the films in memory
 
@@ -103,7 +87,7 @@ class Training:
     history: a row an epoch: `epoch`, `learning_rate`, `train_loss`, `train_accuracy`, `validation_loss`,
         `validation_accuracy`; the first three taken while the weights moved
     validation_logits, test_logits: (films,) or (films, classes)
-    state: the weights
+    path: of the file it is kept in, with its weights
     """
 
     films: Films
@@ -111,8 +95,8 @@ class Training:
     history: pd.DataFrame
     validation_logits: Tensor
     test_logits: Tensor
-    state: dict[str, Tensor]
     seconds: float
+    path: Path
 
     def predictions(self, split: str = "test") -> pd.DataFrame:
         """Calibrated predictions of the validation or test films, with the column `threshold` fixed on validation."""
@@ -139,9 +123,14 @@ class Training:
             self.variant.rule,
         )
 
+    @property
+    def state(self) -> trainer.State:
+        """The weights, read from disk each time they are asked for: those of many trainings fill the memory."""
+        return load_weights(self.path)["state"]
+
     def network(self) -> FilmClassifier:
         """The trained network, in evaluation mode."""
-        network = make_classifier(ready(self.variant.design), len(self.films.classes))
+        network = make_classifier(trainer.ready(self.variant.design), len(self.films.classes))
         network.load_state_dict(self.state)
         return network.eval()
 
@@ -168,15 +157,28 @@ def train_variant(
     """
     variant = plan.adapt(variant)
     films = films.hold_out(plan.scheme, variant.held_out, plan.seed)
-    store = cache_dir() / "trainings" / _key(films, variant, seed, plan, start)
-    done = store.with_suffix(".pt")
-    if not done.is_file():
-        with written_whole(done) as part:
-            torch.save(_train(films, variant, seed, plan, start, store.with_suffix(".checkpoint"), progress), part)
-        store.with_suffix(".checkpoint").unlink(missing_ok=True)
-    kept = load_weights(done)
-    history = pd.DataFrame(kept.pop("history"))
-    return Training(films, variant, history, **kept)
+    size = variant.design.size
+    own = bool(variant.design.backbone)
+    recipe = trainer.Recipe(
+        variant.design, variant.augmentation, variant.settings, variant.balanced, own and plan.weights == "imagenet"
+    )
+    rows = {name: films.rows(name) for name in ("train", "validation", "test")}
+    state = start.state if start is not None else None
+    backbone = phantom_weights(variant.design) if own and plan.weights == "phantom" else None
+    weights = [trainer.tensors_hash(part) if part is not None else "" for part in (state, backbone)]
+    split = [films.y.tolist(), *(part.tolist() for part in rows.values())]
+    depends = [asdict(recipe), seed, weights, split, films.classes, films.fingerprint(size)]
+    key = cache.key_of(trainer.train, *depends, torch.__version__, torch.get_num_threads())
+
+    def make(part: Path) -> None:
+        checkpoint = cache.place("trainings", key, ".checkpoint")
+        parts = trainer.Parts(films.pixels(size), films.y, rows, len(films.classes), films.fingerprint(size))
+        torch.save(trainer.train(recipe, parts, seed, state, backbone, checkpoint, progress), part)
+        checkpoint.unlink(missing_ok=True)
+
+    path = cache.kept("trainings", make, key, ".pt")
+    found = {name: value for name, value in load_weights(path).items() if name != "state"}
+    return Training(films, variant, pd.DataFrame(found.pop("history")), path=path, **found)
 
 
 def train_all(
@@ -239,144 +241,7 @@ def _train_for(asker: int, films: Films, variant: Variant, seed: int, plan: Plan
     train_variant(films, variant, seed, plan, start, go_on)
 
 
-def _train(
-    films: Films,
-    variant: Variant,
-    seed: int,
-    plan: Plan,
-    start: Training | None,
-    checkpoint: Path,
-    progress: Progress | None,
-) -> dict[str, Any]:
-    began = time.monotonic()
-    torch.manual_seed(seed)
-    network = make_network(variant, len(films.classes), plan).to(best_device())
-    if start is not None:
-        network.load_state_dict(start.state)
-    model: nn.Module = network
-    x = films.pixels(variant.design.size)
-    if _only_head(variant):
-        fingerprint = films.fingerprint(variant.design.size)
-        model, x = network.head, frozen_features(network, x, fingerprint, plan.precision)
-    rows = {name: torch.from_numpy(films.rows(name)) for name in ("train", "validation", "test")}
-    parts = {name: (x[part], films.y[part]) for name, part in rows.items()}
-    settings = variant.settings
-    if variant.balanced:
-        settings = replace(settings, class_weights=balanced_weights(parts["train"][1], len(films.classes)))
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    found = fit(
-        model,
-        parts["train"],
-        parts["validation"],
-        settings,
-        seed,
-        progress,
-        score_training=False,
-        checkpoint=checkpoint,
-    )
-    return {
-        "history": _history(found, parts["validation"][1]).to_dict("list"),
-        "validation_logits": predict(model, parts["validation"][0], settings.precision),
-        "test_logits": predict(model, parts["test"][0], settings.precision),
-        "state": {name: value.contiguous().cpu() for name, value in network.state_dict().items()},
-        "seconds": time.monotonic() - began,
-    }
-
-
 def check_networks(variants: Mapping[str, Variant], plan: Plan) -> None:
     """Build the networks once; `InputError` when one cannot be."""
     for design in {plan.adapt(variant).design for variant in variants.values()}:
-        make_classifier(ready(design), 2)
-
-
-def make_network(variant: Variant, classes: int, plan: Plan) -> FilmClassifier:
-    """The network of a variant, with fresh weights, or those that `plan.weights` names for its backbone."""
-    design = ready(variant.design)
-    network = make_classifier(design, classes, variant.augmentation, pretrained=plan.weights == "imagenet")
-    if design.backbone and plan.weights == "phantom":
-        network.backbone.load_state_dict(phantom_weights(design))
-    return network
-
-
-def ready(design: Architecture) -> Architecture:
-    """The design with its backbone's own preprocessing, if it has a backbone."""
-    return own_preprocessing(design) if design.backbone else design
-
-
-def frozen_features(network: FilmClassifier, x: Tensor, fingerprint: str, precision: str) -> Tensor:
-    """Feature maps of all films by a frozen backbone, float16; computed once and kept on disk."""
-    key = _digest(
-        [_tensors(network.backbone.state_dict()), _tensors(network.preprocess.state_dict()), fingerprint, precision]
-    )
-    path = cache_dir() / "features" / f"{key}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            with written_whole(path) as part, part.open("wb") as file:
-                _write_features(file, network, x, precision)
-    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
-
-
-def _write_features(file: Any, network: FilmClassifier, x: Tensor, precision: str) -> None:
-    network.eval()
-    device = next(network.parameters()).device
-    with torch.inference_mode(), mixed(device, precision):
-        for start in range(0, len(x), 32):
-            maps = network.features(x[start : start + 32].to(device)).contiguous().to(torch.float16).cpu().numpy()
-            if start == 0:
-                header = {"descr": "<f2", "fortran_order": False, "shape": (len(x), *maps.shape[1:])}
-                np.lib.format.write_array_header_2_0(file, header)
-            file.write(maps.tobytes())
-
-
-def _only_head(variant: Variant) -> bool:
-    """Whether a network's features never change, so that they are computed once."""
-    design = variant.design
-    return bool(design.backbone) and design.frozen and not design.thawed and variant.augmentation == Augmentation()
-
-
-def balanced_weights(y: Tensor, classes: int) -> tuple[float, ...]:
-    """What an error on each class must count for the classes to count alike; write-up 002's (1 / share) / 2 for two."""
-    share = torch.bincount(y, minlength=classes) / len(y)
-    return tuple((1 / (share * classes)).tolist())
-
-
-def _history(found: Fit, y: Tensor) -> pd.DataFrame:
-    table = found.history.drop(columns="train_loss_after")
-    table["train_accuracy"] = [accuracy(z, t) for z, t in zip(found.train_logits, found.train_targets, strict=True)]
-    table["validation_accuracy"] = [accuracy(z, y.numpy()) for z in found.validation_logits]
-    return table
-
-
-def accuracy(logits: np.ndarray, y: np.ndarray) -> float:
-    """The share of films whose most probable class is the true one."""
-    said = logits.argmax(1) if logits.ndim == 2 else logits >= 0
-    return float((said == y).mean())
-
-
-# --- what a training depends on ---------------------------------------------------------------------------------------
-
-CODE = ("training/loop.py", "models", "data/films.py", "training/kept.py")
-
-
-def _key(films: Films, variant: Variant, seed: int, plan: Plan, start: Training | None) -> str:
-    """Hash of everything a training depends on."""
-    code = [sha256(path) for name in CODE for path in _sources(ROOT / "medutils" / name)]
-    weights = [plan.weights, *map(sha256, PHANTOM_CODE)] if variant.design.backbone else ""
-    recipe = {name: value for name, value in asdict(variant).items() if name not in ("what", "write_up")}
-    begin = _tensors(start.state) if start is not None else ""
-    split = records_hash(films.records), films.records["split"].tolist(), films.classes
-    pixels = films.fingerprint(variant.design.size)
-    return _digest([code, recipe, weights, seed, begin, split, pixels, torch.__version__, torch.get_num_threads()])
-
-
-def _sources(path: Path) -> Iterable[Path]:
-    return sorted(path.glob("*.py")) if path.is_dir() else [path]
-
-
-def _digest(parts: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
-
-
-def _tensors(state: dict[str, Tensor]) -> str:
-    return _digest([[name, array_hash(value)] for name, value in state.items()])
+        make_classifier(trainer.ready(design), 2)

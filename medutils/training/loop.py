@@ -47,6 +47,7 @@ class Settings:
     patience: int = 20
     hidden: int = 64
     dropout: float = 0.1
+    batch_normalisation: bool = True
     cycle: bool = False
     stop_after: int = 0
     keep: Literal["best", "last"] = "best"

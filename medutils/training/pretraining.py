@@ -1,25 +1,21 @@
 """Weights for backbones where ImageNet's cannot be had: trained here, on phantoms of chest films, and kept."""
 
-import inspect
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
+from medutils import cache
 from medutils.data.phantoms import chest_film, chest_findings
 from medutils.errors import InputError
-from medutils.files import cache_dir, sha256, written_whole
-from medutils.models import cnn
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.transfer import make_backbone, own_preprocessing
 from medutils.training import loop
 
 FINDINGS = list(chest_findings.DRAWERS)
-PHANTOM_CODE = [Path(inspect.getfile(part)) for part in (chest_film, chest_findings, cnn, loop)] + [Path(__file__)]
 
 
 @dataclass(frozen=True)
@@ -39,23 +35,20 @@ def phantom_weights(design: Architecture, course: Course = Course()) -> dict[str
     question to measure, and no substitute for ImageNet. Where the backbone cannot take films of the course's size, they
     are of the design's.
     """
-    code = [sha256(path)[:6] for path in PHANTOM_CODE]
-    name = "-".join([design.backbone, str(design.channels), *code, f"{course.films}x{course.epochs}"])
-    folder = cache_dir() / "weights"
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = [folder / f"{name}-{size}.pt" for size in (course.size, design.size)]
-    with FileLock(folder / f"{name}.lock"):
-        path = next(filter(Path.is_file, kept), None)
-        if path is None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(course.seed)
-                try:
-                    network = _network(design, course.size)
-                except InputError:
-                    network = _network(design, design.size)
-            path = folder / f"{name}-{network.design.size}.pt"
-            with written_whole(path) as part:
-                torch.save(_learn(network, course), part)
+    sizes = dict.fromkeys((course.size, design.size))
+    keys = {
+        size: cache.key_of(phantom_weights, design.backbone, design.channels, asdict(course), size) for size in sizes
+    }
+    path = next((kept for key in keys.values() if (kept := cache.place("weights", key, ".pt")).is_file()), None)
+    if path is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(course.seed)
+            try:
+                network = _network(design, course.size)
+            except InputError:
+                network = _network(design, design.size)
+        learn = partial(_learn, network, course)
+        path = cache.kept("weights", lambda part: torch.save(learn(), part), keys[network.design.size], ".pt")
     return loop.load_weights(path)
 
 

@@ -17,12 +17,14 @@ class ReplicaFit:
 
     model: the networks, with the weights of their best validation loss
     scaling: standardises a table, (rows, features), to (replicas, rows, features)
+    train_loss: (replicas, epochs), the mean over the training rows while the weights moved
     validation_loss, validation_f1: (replicas, epochs), pooled over the replica's own validation rows, threshold 0.5
     best_epoch: (replicas,), counted from 1
     """
 
     model: ReplicatedMLP
     scaling: "_Scaling"
+    train_loss: np.ndarray
     validation_loss: np.ndarray
     validation_f1: np.ndarray
     best_epoch: np.ndarray
@@ -135,17 +137,22 @@ def fit_replicas(
     inputs = scaling(x)
     target = torch.as_tensor(y, dtype=torch.float32)
     padded, weight = _padded(validation_rows)
-    model = ReplicatedMLP(seeds, x.shape[1], settings.hidden, settings.dropout, generator)
+    model = ReplicatedMLP(seeds, x.shape[1], settings.hidden, settings.dropout, generator, settings.batch_normalisation)
     plateau = _Plateau(settings, model.state_dict(), torch.full((len(seeds),), settings.learning_rate))
     optimiser = _ReplicatedAdam(list(model.parameters()), plateau.rate)
-    losses, f1 = [], []
+    moving, losses, f1 = [], [], []
     for epoch in range(1, settings.epochs + 1):
         model.train()
         order = picked.gather(1, torch.rand(picked.shape, generator=generator).argsort(1))
         shuffled_x, shuffled_y = inputs[replica, order], target[order]
-        for batch in batches(order.shape[1], settings.batch_size):
-            binary_loss(model(shuffled_x[:, batch]), shuffled_y[:, batch]).sum().backward()
+        parts = batches(order.shape[1], settings.batch_size)
+        total = torch.zeros(len(seeds))
+        for batch in parts:
+            loss = binary_loss(model(shuffled_x[:, batch]), shuffled_y[:, batch])
+            loss.sum().backward()
             optimiser.step(plateau.rate)
+            total += loss.detach() * shuffled_y[:, batch].shape[1]
+        moving.append(total / sum(shuffled_y[:, batch].shape[1] for batch in parts))
         model.eval()
         with torch.no_grad():
             loss, score = _validate(model(inputs[replica, padded]), target[padded], weight)
@@ -155,8 +162,8 @@ def fit_replicas(
         if progress:
             progress(epoch, settings.epochs)
     plateau.restore(torch.ones(len(seeds), dtype=torch.bool))
-    loss_history, f1_history = (torch.stack(part, dim=1).numpy() for part in (losses, f1))
-    return ReplicaFit(model, scaling, loss_history, f1_history, plateau.best_epoch.numpy())
+    loss_moving, loss_held, f1_held = (torch.stack(part, dim=1).numpy() for part in (moving, losses, f1))
+    return ReplicaFit(model, scaling, loss_moving, loss_held, f1_held, plateau.best_epoch.numpy())
 
 
 def _padded(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

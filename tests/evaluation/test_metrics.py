@@ -1,137 +1,167 @@
-"""Pooled metrics against scikit-learn, intervals, pairing and thresholds."""
+"""Pooled metrics against scikit-learn."""
+
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from medutils.errors import InputError
-from medutils.evaluation import METRICS, calibration, choose_threshold, compare, confusion, evaluate, proportion
+from medutils.evaluation import METRICS, binary, grades, metric_name, multiclass, one_against_rest, values
 
 
-def table(n=200, seed=0, noise=1.0, films=1):
-    rng = np.random.default_rng(seed)
-    y = rng.random(n) < 0.6
-    p = np.round(1 / (1 + np.exp(-(2 * y - 1 + noise * rng.normal(size=n)))), 2)  # rounded: ties matter
-    return pd.DataFrame(
-        {
-            "record_id": [f"r{i}" for i in range(n)],
-            "patient": [f"p{i // films}" for i in range(n)],
-            "y_true": np.where(y, "sick", "well"),
-            "prob_well": 1 - p,
-            "prob_sick": p,
-        }
-    )
+def of_one_class(y, said, p):
+    """scikit-learn's measures of one class against the rest; NaN where it warns that there is none."""
+    both = y.any() and not y.all()
+    return {
+        "sensitivity": sk.recall_score(y, said, zero_division=np.nan),
+        "specificity": sk.recall_score(~y, ~said, zero_division=np.nan),
+        "precision": sk.precision_score(y, said, zero_division=0),
+        "npv": sk.precision_score(~y, ~said, zero_division=0),
+        "f1": sk.f1_score(y, said, zero_division=np.nan),
+        "auroc": sk.roc_auc_score(y, p) if both else np.nan,
+        "auprc": sk.average_precision_score(y, p) if y.any() else np.nan,
+        "brier": ((p - y) ** 2).mean(),
+    }
 
 
-def test_every_metric_is_scikit_learns():
-    t = table()
-    y, p = (t.y_true == "sick").to_numpy(), t.prob_sick.to_numpy()
-    said = p >= 0.5
-    expected = {
+def expected(y, p, classes, task):
+    """Every metric by scikit-learn, from class numbers and probabilities."""
+    said = (p[:, 1] >= 0.5).astype(int) if task.kind == "binary" else p.argmax(1)
+    numbers = list(range(len(classes)))
+    occurs = np.unique(y)
+    each = [of_one_class(y == k, said == k, p[:, k]) for k in numbers]
+    found = {
         "accuracy": sk.accuracy_score(y, said),
         "balanced_accuracy": sk.balanced_accuracy_score(y, said),
-        "sensitivity": sk.recall_score(y, said),
-        "specificity": sk.recall_score(~y, ~said),
-        "precision": sk.precision_score(y, said),
-        "f1": sk.f1_score(y, said),
-        "auroc": sk.roc_auc_score(y, p),
-        "auprc": sk.average_precision_score(y, p),
-        "brier": sk.brier_score_loss(y, p),
-        "log_loss": sk.log_loss(y, p),
+        "log_loss": sk.log_loss(y, p, labels=numbers),
     }
-    found = evaluate(t, "sick", "test", resamples=10)
-    assert set(found) == set(METRICS)
-    assert {name: e.value for name, e in found.items()} == pytest.approx(expected)
+    macro = {f"macro_{name}": np.mean([each[k][name] for k in occurs]) for name in each[0]}
+    if task.kind == "binary":
+        found |= each[1] | {"macro_f1": macro["macro_f1"]}
+    else:
+        found |= macro | {f"{name}[{classes[k]}]": each[k][name] for k in numbers for name in each[k]}
+    if task.kind == "grades":
+        found["kappa_linear"] = sk.cohen_kappa_score(y, said, labels=numbers, weights="linear")
+        weight = np.array(task.weights)[y]
+        found["weighted_log_loss"] = sk.log_loss(y, p, labels=numbers, sample_weight=weight)
+    if len(occurs) < 2:  # a mean over classes needs two of them
+        found |= {name: np.nan for name in found if name.startswith(("macro_", "balanced"))}
+    return found
 
 
-def test_the_positive_class_is_the_one_named():
-    t = table()
-    sick, well = (evaluate(t, name, "test", cut, resamples=10) for name, cut in (("sick", 0.505), ("well", 0.495)))
-    assert sick["sensitivity"].value == pytest.approx(well["specificity"].value)
-    assert sick["precision"].value != pytest.approx(well["precision"].value)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(["binary", "multiclass", "grades"]))
+def test_every_metric_is_scikit_learns_with_ties_missing_classes_and_one_class_only(data, kind):
+    count = 2 if kind == "binary" else data.draw(st.integers(2, 4))
+    classes = tuple("abcd"[:count])
+    task = {
+        "binary": binary("b", "a"),
+        "multiclass": multiclass(classes),
+        "grades": grades(classes, [2**k for k in range(count)]),
+    }[kind]
+    rows = data.draw(
+        st.lists(
+            st.tuples(st.integers(0, count - 1), *[st.integers(1, 4)] * count),
+            min_size=1,
+            max_size=30,
+        )
+    )
+    y, odds = np.array(rows)[:, 0], np.array(rows, dtype=float)[:, 1:]
+    p = odds / odds.sum(1)[:, None]
+    table = pd.DataFrame({"patient": [str(i // 2) for i in range(len(y))], "y_true": np.array(classes)[y]})
+    table[[f"prob_{name}" for name in classes]] = p
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn warns of classes that are not there
+        wanted = expected(y, p, classes, task)
+    assert values(table, task) == pytest.approx(wanted, nan_ok=True, abs=1e-9)
 
 
-def test_an_interval_widens_when_the_films_of_a_patient_are_copies():
-    """1,000 films of 100 patients know no more than 100 films: resampled by film the interval would be too narrow."""
-    single = table(100, films=1)
-    copied = pd.concat([single.assign(record_id=single.record_id + f"-{i}") for i in range(10)], ignore_index=True)
-    by_patient = evaluate(copied, "sick", "test")["auroc"]
-    by_film = evaluate(copied.assign(patient=copied.record_id), "sick", "test")["auroc"]
-    original = evaluate(single, "sick", "test")["auroc"]
-    assert by_patient.high - by_patient.low == pytest.approx(original.high - original.low)
-    assert (by_film.high - by_film.low) * 2.5 < by_patient.high - by_patient.low
+def test_the_positive_class_is_the_one_named(two_classes):
+    sick, well = (values(two_classes(), binary(name), cut) for name, cut in (("sick", 0.505), ("well", 0.495)))
+    assert sick["sensitivity"] == pytest.approx(well["specificity"])
+    assert sick["npv"] == pytest.approx(well["precision"])
+    assert sick["precision"] != pytest.approx(well["precision"])
 
 
-def test_repeats_are_pooled_within_and_averaged_between():
-    a, b = table(seed=1), table(seed=1)
-    b["prob_sick"] = a["prob_sick"].sample(frac=1, random_state=0).to_numpy()
-    b["prob_well"] = 1 - b["prob_sick"]
-    both = pd.concat([a.assign(repeat=0), b.assign(repeat=1)], ignore_index=True)
-    one, two, mean = (evaluate(t, "sick", "cv", resamples=10)["auroc"] for t in (a, b, both))
-    assert mean.value == pytest.approx((one.value + two.value) / 2)
-    assert mean.n == a.patient.nunique()
+def test_a_row_at_the_threshold_is_called_positive(two_classes):
+    table = two_classes()
+    lowest = table.loc[table["y_true"] == "sick", "prob_sick"].min()
+    for threshold, column in ((lowest, table), ("own", table.assign(own=lowest))):
+        assert values(column, binary("sick"), threshold)["sensitivity"] == 1
 
 
-def test_a_paired_difference_is_narrower_than_two_intervals_and_zero_with_itself():
-    a = table(seed=2)
-    b = a.assign(prob_sick=(a.prob_sick * 0.98).round(3)).assign(prob_well=lambda t: 1 - t.prob_sick)
-    gap = compare(a, b, "sick", "test")["brier"]
-    alone = evaluate(a, "sick", "test")["brier"]
-    assert gap.high - gap.low < (alone.high - alone.low) / 3
-    assert compare(a, a, "sick", "test")["auroc"].high == 0
+def test_ppv_and_npv_at_a_prevalence_are_those_of_rows_with_that_prevalence(two_classes):
+    table = two_classes(400)
+    sick = table["y_true"].eq("sick")
+    rare = pd.concat([table[sick], *[table[~sick]] * 9])
+    share = rare["y_true"].eq("sick").mean()
+    found, wanted = values(table, binary("sick"), prevalence=share), values(rare, binary("sick"))
+    assert found[f"ppv_at_{share:g}"] == pytest.approx(wanted["precision"])
+    assert found[f"npv_at_{share:g}"] == pytest.approx(wanted["npv"])
 
 
-def test_auroc_of_one_class_is_undefined_and_not_a_number_made_up():
-    t = table().query("y_true == 'sick'")
-    assert np.isnan(evaluate(t, "sick", "test", resamples=10)["auroc"].value)
+def test_a_prevalence_of_one_grade_is_that_of_the_grade_against_the_rest(many_targets):
+    table, task = many_targets(), grades(["mild", "moderate", "severe"])
+    found = values(table, task, prevalence={"severe": 0.1})
+    sensitivity, alarms = found["sensitivity[severe]"], 1 - found["specificity[severe]"]
+    assert found["ppv_at_0.1[severe]"] == pytest.approx(0.1 * sensitivity / (0.1 * sensitivity + 0.9 * alarms))
 
 
-def test_an_unknown_positive_class_is_refused():
-    with pytest.raises(InputError, match="'Sick'; expected one of the two classes well, sick"):
-        evaluate(table(), "Sick", "test")
+@pytest.mark.parametrize("prevalence", [0, 1.0, {"Sick": 0.1}])
+def test_an_impossible_prevalence_is_refused(two_classes, prevalence):
+    with pytest.raises(InputError, match=r"prevalence: found .* expected 0 to 1 of one of well, sick"):
+        values(two_classes(), binary("sick"), prevalence=prevalence)
 
 
-def test_confusion_counts_true_classes_in_rows_with_the_positive_class_last():
-    counts = confusion(table(), "sick")
-    assert list(counts.index) == list(counts.columns) == ["well", "sick"]
-    assert counts.loc["sick"].sum() == (table().y_true == "sick").sum()
+def test_empty_cells_are_never_counted(many_targets):
+    task = grades(["mild", "moderate", "severe"])
+    table = many_targets()
+    kept = table[table["y_true"] != ""]
+    nan = table.assign(y_true=table["y_true"].replace("", np.nan))
+    assert values(table, task) == values(kept, task) == values(nan, task)
+    pooled = values(kept.drop(columns="target"), task)
+    assert pooled.items() <= values(table, task).items()
 
 
-def test_ten_of_ten_is_compatible_with_seven_of_ten():
-    assert proportion(10, 10, "ten rows").low == pytest.approx(0.6915, abs=1e-4)
+def test_the_mean_over_targets_takes_those_that_are_defined(many_targets):
+    table = many_targets()
+    found = values(table, grades(["mild", "moderate", "severe"]))
+    each = [values(part, grades(["mild", "moderate", "severe"])) for _, part in table.groupby("target")]
+    assert np.isnan(each[-1]["auroc[severe]"])
+    for name, of in (("auroc_over_targets[severe]", "auroc[severe]"), ("auroc_over_targets", "macro_auroc")):
+        assert found[name] == pytest.approx(np.nanmean([one[of] for one in each]))
 
 
-def test_calibration_of_true_probabilities_lies_on_the_diagonal():
-    rng = np.random.default_rng(0)
-    p = rng.random(20_000)
-    hit = rng.random(20_000) < p
-    y = np.where(hit, "sick", "well")
-    t = pd.DataFrame({"patient": range(20_000), "y_true": y, "prob_well": 1 - p, "prob_sick": p})
-    curve = calibration(t, "sick")
-    assert (curve.predicted - curve.observed).abs().max() < 0.03
-    assert curve.n.sum() == 20_000
-    ten_rows_each = calibration(t.assign(patient=t.patient % 2_000), "sick")
-    assert ten_rows_each.observed.equals(curve.observed)
-    assert (ten_rows_each.low < curve.low).all()
-    assert (ten_rows_each.high > curve.high).all()
+def test_one_class_against_the_rest_is_the_same_from_either_table(many_targets):
+    table = many_targets()
+    whole = values(table, multiclass(["mild", "moderate", "severe"]))
+    two = values(one_against_rest(table, "severe"), binary("severe"))
+    for name in ("auroc", "auprc", "brier"):
+        assert two[name] == pytest.approx(whole[f"{name}[severe]"])
 
 
-def test_the_threshold_is_the_best_f1_and_half_when_all_are_equal():
-    y = np.array([0, 0, 1, 1, 1.0])
-    assert 0.2 < choose_threshold(y, np.array([0.1, 0.2, 0.3, 0.4, 0.9])) < 0.3
-    assert choose_threshold(y, np.array([0.1, 0.2, 0.8, 0.9, 0.9])) == 0.5
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("auroc", "AUROC"),
+        ("macro_f1", "Macro-F1"),
+        ("macro_auroc", "AUROC, macro"),
+        ("npv[severe]", "NPV, severe"),
+        ("ppv_at_0.1", "PPV at a prevalence of 0.1"),
+        ("npv_at_0.05[severe]", "NPV at a prevalence of 0.05, severe"),
+        ("auroc_over_targets[severe]", "AUROC, mean over targets, severe"),
+        ("loss", "loss"),
+    ],
+)
+def test_every_key_has_a_name_for_display(key, words):
+    assert metric_name(key) == words
 
 
-def test_balanced_accuracy_chooses_another_threshold_than_f1_where_most_are_ill():
-    rng = np.random.default_rng(0)
-    y = np.repeat([0.0, 1.0], [100, 900])
-    probability = 1 / (1 + np.exp(-(y + rng.normal(0, 1, 1000))))
-    by_f1, by_both = (choose_threshold(y, probability, rule) for rule in ("F1", "balanced accuracy"))
-    assert by_f1 < by_both
-
-    def balanced(threshold):
-        said = probability >= threshold
-        return said[y == 1].mean() + (~said)[y == 0].mean()
-
-    assert balanced(by_both) == pytest.approx(max(balanced(edge) for edge in np.r_[probability + 1e-9, 0.5]))
+def test_no_key_is_shown_as_it_is(many_targets):
+    found = values(many_targets(), grades(["mild", "moderate", "severe"]), prevalence={"severe": 0.1})
+    assert all(metric_name(key) != key for key in found)
+    assert set(METRICS) > {key for key in found if "[" not in key and not key.startswith("macro_")}

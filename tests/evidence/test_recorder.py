@@ -64,7 +64,8 @@ def test_results_json_has_what_was_promised_and_nan_is_null(results: Results, tm
     assert written["data"]["kind"] == "phantom"
     assert len(written["data"]["sha256"]) == 64
     assert written["seed"] == 3
-    assert written["metrics"]["mlp.f1"] == {"value": 0.9, "low": 0.8, "high": None, "n": 62, "split": "validation"}
+    kept = {"value": 0.9, "low": 0.8, "high": None, "n": 62, "split": "validation"}
+    assert kept.items() <= written["metrics"]["mlp.f1"].items()
     assert written["experiments"]["split"] == {"train": 248, "validation": 62}
     assert "ot for clinical use" in written["notice"]
     assert pd.read_csv(tmp_path / "predictions.csv").loc[0, "prob_ill"] == 0.75

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medutils.data.films import Films, Scheme
-from medutils.evaluation import Estimate, Rule, compare, counts, evaluate, one_against_rest, proportion
+from medutils.evaluation import Estimate, Rule, binary, compare, counts, evaluate, one_against_rest, proportion
 from medutils.export import About, ExportedModel, TrainedOn, model_card, overlay
 from medutils.models.augment import Augment
-from medutils.training.kept import Training, Variant, accuracy
+from medutils.training.kept import Training, Variant
 from medutils.training.loop import probabilities
+from medutils.training.trainer import accuracy
 
 THUMBNAIL = 16  # pixels a side of the films that the linear baseline sees
 BATCH = 32  # of both write-ups
@@ -36,7 +37,7 @@ def pooled(trainings: Sequence[Training], split: str = "test", as_written: bool 
 
 def judge(predictions: pd.DataFrame, positive: str, split: str, resamples: int, seed: int) -> dict[str, Estimate]:
     """All metrics with the thresholds of the table, averaged over seeds, intervals by patient."""
-    return evaluate(one_against_rest(predictions, positive), positive, split, "threshold", resamples, seed)
+    return evaluate(one_against_rest(predictions, positive), binary(positive), split, "threshold", resamples, seed)
 
 
 def difference(
@@ -44,7 +45,7 @@ def difference(
 ) -> dict[str, Estimate]:
     """`first` minus `second` on the test films, paired by patient."""
     one, two = (one_against_rest(table, positive) for table in (first, second))
-    return compare(one, two, positive, "test", "threshold", resamples, seed)
+    return compare(one, two, binary(positive), "test", "threshold", resamples, seed)
 
 
 def by_cause(predictions: pd.DataFrame, films: Films, resamples: int, seed: int) -> dict[str, Estimate]:

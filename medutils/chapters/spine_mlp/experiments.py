@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medutils import NOT_FOR_CLINICAL_USE
 from medutils.data.spine import features
 from medutils.errors import InputError
-from medutils.evaluation import choose_threshold, evaluate
+from medutils.evaluation import binary, choose_threshold, values
 from medutils.models.mlp import SpineMLP
 from medutils.tables import predictions_table
 from medutils.training.loop import Fit, Progress, Settings, one_thread
@@ -390,7 +390,7 @@ def _auroc_by_repeat(task: Task, folds: Folds, fitted: ReplicaFit, x: NDArray[np
         for replica, (repeat, _, _, test) in enumerate(folds)
     ]
     by_repeat = pd.concat(tables).groupby("repeat")
-    return np.array([evaluate(part, task.positive, "", resamples=0)["auroc"].value for _, part in by_repeat])
+    return np.array([values(part, binary(task.positive))["auroc"] for _, part in by_repeat])
 
 
 def feature_sets(columns: list[str]) -> dict[str, list[str]]:

@@ -10,16 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
+from medutils.cache import array_hash
 from medutils.chapters.pneumonia_cnn import experiments as pneumonia
 from medutils.chapters.pneumonia_cnn import sentences as pneumonia_sentences
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen
+from medutils.data import films as films_of
 from medutils.data.films import open_films
 from medutils.data.phantoms.chest import make_kermany
 from medutils.errors import InputError
 from medutils.evaluation import counts, fit_temperature, one_against_rest
 from medutils.evidence import load_reference, load_reported, reported_values
-from medutils.files import cache_dir
 from medutils.training import kept as fitting
+from medutils.training import loop, trainer
 from medutils.training.pretraining import Course, phantom_weights
 
 PLAN = fitting.Plan(epochs=1, image_size=32)
@@ -201,22 +203,32 @@ def test_frozen_variants_have_no_augmentation_and_every_name_says_whose_it_is():
         assert not variant.write_up or name.startswith(variant.write_up) or name == "mild"
 
 
-def test_a_training_is_kept_and_repeats_to_the_bit(films, trainings, monkeypatch):
+def test_a_training_is_kept_and_repeats_to_the_bit(films, trainings, monkeypatch, tmp_path):
     first = trainings["002-baseline"][0]
-    with fitting.one_thread():
-        again = fitting._train(
-            films.hold_out("patient", 0.1, 0),
-            PLAN.adapt(VARIANTS["002-baseline"]),
-            0,
-            PLAN,
-            None,
-            Path(fitting.cache_dir()) / "trainings" / "again.checkpoint",
-            None,
-        )
-    assert torch.equal(again["test_logits"], first.test_logits)
-    monkeypatch.setattr(fitting, "_train", None)  # what is kept is not trained again
-    with fitting.one_thread():
-        fitting.train_variant(films, VARIANTS["002-baseline"], 0, PLAN)
+    written = first.path.stat().st_mtime_ns
+    with loop.one_thread():
+        assert fitting.train_variant(films, VARIANTS["002-baseline"], 0, PLAN).path == first.path
+    assert first.path.stat().st_mtime_ns == written  # what is kept is not trained again
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # nothing is kept here
+    with loop.one_thread():
+        again = fitting.train_variant(films, VARIANTS["002-baseline"], 0, PLAN)
+    assert again.path.name == first.path.name
+    assert torch.equal(again.test_logits, first.test_logits)
+
+
+def test_trainings_hold_no_weights_until_they_are_asked_for(trainings):
+    one = trainings["002-baseline"][0]
+    held = [value for value in vars(one).values() if isinstance(value, torch.Tensor)]
+    assert sum(value.numel() for value in held) < 1000
+    assert sum(value.numel() for value in one.state.values()) > 100_000
+
+
+def test_pixels_are_hashed_once_for_all_trainings(films, monkeypatch):
+    counted = []
+    monkeypatch.setattr(films_of, "array_hash", lambda values: counted.append(1) or array_hash(values))
+    fresh = replace(films, _fingerprints={})
+    fitting.train_all(fresh, chosen("002-baseline,002-augmented"), PLAN, 2)
+    assert len(counted) == 1
 
 
 def test_continuing_starts_from_the_weights_given(films, trainings):
@@ -255,13 +267,15 @@ def test_phantom_weights_hang_on_the_backbone_and_on_nothing_that_was_drawn_befo
 
 def test_a_backbone_too_large_for_the_courses_phantoms_learns_from_some_of_its_own_size():
     design = replace(VARIANTS["003-inception-l1"].design, size=80)
-    assert phantom_weights(design, Course(films=20, epochs=1))
-    assert [path.name.endswith("-80.pt") for path in (cache_dir() / "weights").glob("inception*.pt")] == [True]
+    kept = phantom_weights(design, Course(films=20, epochs=1))
+    assert all(
+        torch.equal(kept[name], value) for name, value in phantom_weights(design, Course(films=20, epochs=1)).items()
+    )
 
 
 def test_balanced_weights_are_write_up_002s():
     y = torch.tensor([0] * 258 + [1] * 742)
-    assert fitting.balanced_weights(y, 2) == pytest.approx((1.94, 0.67), abs=0.005)
+    assert trainer.balanced_weights(y, 2) == pytest.approx((1.94, 0.67), abs=0.005)
 
 
 def test_the_first_batch_counted_twice_gives_656_films():

@@ -13,7 +13,7 @@ from medutils.chapters.spine_mlp import experiments as spine
 from medutils.chapters.spine_mlp import sentences
 from medutils.data.spine import open_spine
 from medutils.errors import InputError
-from medutils.evaluation import Estimate, choose_threshold, evaluate, f1
+from medutils.evaluation import Estimate, binary, choose_threshold, evaluate, values
 from medutils.evidence import reported
 from medutils.models.mlp import SpineMLP
 from medutils.training.loop import Settings
@@ -50,7 +50,7 @@ def test_other_splits_are_decided_at_the_threshold_of_the_run(task: spine.Task):
     table = task.predictions(held, spine.logistic_regression(task, train, held))
     for threshold in (0.5, 0.8):
         of_splits = spine.split_effect(task, threshold, splits=1)
-        assert of_splits["not stratified"] == pytest.approx([f1(table, "Abnormal", threshold)])
+        assert of_splits["not stratified"] == pytest.approx([values(table, binary("Abnormal"), threshold)["f1"]])
 
 
 def test_a_training_part_of_too_few_patients_is_refused(task: spine.Task):
@@ -134,7 +134,9 @@ def test_no_row_and_no_patient_is_on_two_sides_of_a_fold(task: spine.Task):
 def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Task):
     folds = spine.nested_folds(task, repeats=1, seed=0)
     area = {
-        name: evaluate(spine.nested_baseline(task, folds, columns=columns), "Abnormal", "cv", resamples=200)["auroc"]
+        name: evaluate(spine.nested_baseline(task, folds, columns=columns), binary("Abnormal"), "cv", resamples=200)[
+            "auroc"
+        ]
         for name, columns in spine.feature_sets(task.columns).items()
     }
     assert area["last six"].high < 0.65
@@ -170,7 +172,7 @@ def test_the_real_split_and_its_baselines_are_those_recomputed_from_the_publishe
     assert (task.y[held].sum(), (1 - task.y[held]).sum()) == (42, 20)
     assert task.y[held][:10].tolist() == [0, 1, 1, 0, 0, 1, 1, 1, 0, 1]
     line, most = (
-        evaluate(task.predictions(held, guess(task, train, held)), "Abnormal", "validation", resamples=10)
+        evaluate(task.predictions(held, guess(task, train, held)), binary("Abnormal"), "validation", resamples=10)
         for guess in (spine.logistic_regression, spine.majority)
     )
     assert (round(line["f1"].value, 3), round(line["accuracy"].value, 3)) == (0.902, 0.871)
