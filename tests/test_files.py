@@ -30,7 +30,9 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("inside", ["results.json", "deep/er/results.json"])
 def test_a_file_in_a_folders_place_is_a_whole_sentence(tmp_path: Path, inside: str):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(InputError, match=r"out: found a file of this name; expected a folder|not a directory; expected a folder"):
+    with pytest.raises(
+        InputError, match=r"out: found a file of this name; expected a folder|not a directory; expected a folder"
+    ):
         write_text(tmp_path / "out" / inside, "{}")
     assert (tmp_path / "out").read_text() == "a file"
 
