@@ -226,9 +226,11 @@ def _named(data: str, dataset: str, positive: str, patient_pattern: str) -> _Nam
     positive, guessed = _positive(classes, positive, load_manifest(dataset).positive)
     ordered = (*(name for name in classes if name != positive), positive)
     _check_enough(located.path, loaded.records, ordered)
+    notes = [guessed] if guessed else []
     index = located.path / INDEX
-    encoding = encoding_note(index) if index.is_file() else ""
-    return _Named(located, loaded, ordered, tuple(filter(None, (guessed, encoding and f"`{INDEX}` was {encoding}."))))
+    if index.is_file() and (encoding := encoding_note(index)):
+        notes.append(f"`{INDEX}` was {encoding}.")
+    return _Named(located, loaded, ordered, tuple(notes))
 
 
 def _positive(classes: Collection[str], given: str, usual: str | None) -> tuple[str, str]:
