@@ -27,6 +27,10 @@ def cache_dir() -> Path:
 def explain(error: OSError, path: Path) -> InputError:
     """One sentence for an operating system error met at `path`, or at the file the error itself names."""
     reason = (error.strerror or str(error).partition("\n")[0]).lower()
+    if isinstance(error, FileExistsError):
+        reason = "found a file of this name; expected a folder, or nothing"
+    elif isinstance(error, NotADirectoryError):
+        reason = "not a directory; expected a folder, found a file in this path"
     named = error.filename if error.filename and ".part" not in str(error.filename) else path
     return InputError(f"{named}: {reason}")
 

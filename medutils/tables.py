@@ -22,16 +22,23 @@ if TYPE_CHECKING:
 
 RECORD_COLUMNS = ("record_id", "patient", "label", "source", "split", "path")
 SPLITS = ("", "train", "validation", "test")
+MAX_ROWS, MAX_BYTES = 1_000_000, 1_000_000_000  # of a table: it is held in memory
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # bytes that no text holds, but text of two bytes a letter does
+NOT_UTF8 = "read as Windows-1252 text (cp1252): it is not UTF-8"
+# Characters that Markdown, the book's or a terminal's, reads as marks and not as themselves.
+MARKS = re.compile(r"[\\`*{}\[\]<>$&|~^]|(?<!\w)_|_(?!\w)|^[-+=:%.#]|(?<=\d)[.)](?=\s|$)")
 
 
 def read_csv(path: Path, columns: Collection[str] = (), *, min_rows: int = 0) -> pd.DataFrame:
     """Read a CSV file as text, without blanks around the cells; a row's index is its line in the file.
 
-    Commas, semicolons and tabs are understood, with or without a byte-order mark. Lines without a value are left out,
-    and so are columns without a name (pandas writes `Unnamed: 0` for one). A cell that is empty or absent is "".
+    Commas, semicolons and tabs are understood, with or without a byte-order mark; text that is not UTF-8 is taken for
+    Windows-1252 (see `encoding_note`). Lines without a value are left out, and so are columns without a name (pandas
+    writes `Unnamed: 0` for one). A cell that is empty or absent is "".
 
-    Raises `InputError` when the file is no table of UTF-8 text, a row has more cells than the header, a column comes
-    twice, one of `columns` is not there, or there are fewer than `min_rows` rows.
+    Raises `InputError` when the file is no table of text, is larger than `MAX_BYTES` or has more than `MAX_ROWS` rows,
+    a row has more cells than the header, a column comes twice, one of `columns` is not there, or there are fewer than
+    `min_rows` rows.
     """
     lines = _csv_lines(path)
     if not lines:
@@ -59,14 +66,33 @@ def count_columns(path: Path) -> int:
     return len(lines[min(lines)]) if lines else 0
 
 
-def _csv_lines(path: Path) -> dict[int, list[str]]:
-    """The cells of each line that holds a value, by the number of the line."""
+def encoding_note(path: Path) -> str:
+    """`NOT_UTF8` for a table that `read_csv` takes for Windows-1252 text, else ""."""
+    return NOT_UTF8 if _text(path)[1] == "cp1252" else ""
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """The text of a file, and how it was decoded: UTF-8, or Windows-1252 as older spreadsheets write it."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(f"{path}: found {size:,} bytes; expected at most {MAX_BYTES:,}")
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8 text; expected a CSV table") from error
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError as error:
+            at = error.start
+            continue
+        if encoding == "utf-8-sig" or not CONTROL.search(text):
+            return text, encoding
+    raise InputError(f"{path}: byte {at} is not UTF-8 text, nor is the file Windows-1252; expected a CSV table")
+
+
+def _csv_lines(path: Path) -> dict[int, list[str]]:
+    """The cells of each line that holds a value, by the number of the line."""
+    text, _ = _text(path)
     header = next(filter(str.strip, io.StringIO(text, newline="")), "")
     separator = max(",;\t", key=re.sub('"[^"]*"', "", header).count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -76,6 +102,8 @@ def _csv_lines(path: Path) -> dict[int, list[str]]:
             cells = [cell.strip() for cell in row]
             if any(cells):
                 rows[lines.line_num] = cells
+            if len(rows) > MAX_ROWS + 1:
+                raise InputError(f"{path}: found more than {MAX_ROWS:,} rows; expected at most as many")
     except csv.Error as error:
         raise InputError(f"{path}: line {lines.line_num}: {error}; expected a CSV table") from error
     return rows
@@ -85,6 +113,11 @@ def few(names: Collection[str], at_most: int = 6) -> str:
     """Some names for a sentence: the first of them, and how many more there are."""
     shown = ", ".join(list(names)[:at_most]) or "none"
     return shown + (f" and {len(names) - at_most} more" if len(names) > at_most else "")
+
+
+def markdown_safe(text: str) -> str:
+    """A name of the user's own, such as a class or a column, so that Markdown shows it as it is written."""
+    return MARKS.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def rest(positive: str) -> str:

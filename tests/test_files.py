@@ -27,6 +27,16 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatc
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("inside", ["results.json", "deep/er/results.json"])
+def test_a_file_in_a_folders_place_is_a_whole_sentence(tmp_path: Path, inside: str):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(
+        InputError, match=r"out: found a file of this name; expected a folder|not a directory; expected a folder"
+    ):
+        write_text(tmp_path / "out" / inside, "{}")
+    assert (tmp_path / "out").read_text() == "a file"
+
+
 def test_a_folder_is_replaced_whole_and_kept_when_the_writer_fails(tmp_path: Path):
     folder = tmp_path / "made"
     for content in ("first", "second"):

@@ -2,14 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from medutils.errors import InputError
-
-if TYPE_CHECKING:
-    from medutils.data.manifest import Located
 
 app = typer.Typer(no_args_is_help=True, help="The datasets of the book: list, show, fetch, verify, make, audit.")
 
@@ -80,10 +77,11 @@ def verify(name: Name, data: Data = "auto") -> None:
     from rich.console import Console
 
     from medutils.data.manifest import load_manifest
+    from medutils.data.registry import find
     from medutils.data.verify import report
     from medutils.data.verify import verify as verify_dataset
 
-    found = verify_dataset(load_manifest(name), _located(name, data))
+    found = verify_dataset(load_manifest(name), find(name, data))
     Console().print(report(found))
     for fault in found.faults:
         typer.echo(fault)
@@ -94,8 +92,8 @@ def verify(name: Name, data: Data = "auto") -> None:
 @app.command()
 def make(name: Name, out: Out = None, seed: Seed = None) -> None:
     """Make a dataset's phantom, in the cache or in a new folder inside --out."""
-    from medutils.data.manifest import load_manifest, locate
-    from medutils.data.registry import dataset
+    from medutils.data.manifest import load_manifest
+    from medutils.data.registry import dataset, find
     from medutils.files import written_whole
 
     maker = dataset(name).make
@@ -104,7 +102,7 @@ def make(name: Name, out: Out = None, seed: Seed = None) -> None:
             raise InputError(
                 f"--seed: found {seed} without --out; expected a folder for a phantom other than the default"
             )
-        typer.echo(f"{name}: {locate(name, 'phantom', maker).path}")
+        typer.echo(f"{name}: {find(name, 'phantom').path}")
         return
     folder = out.expanduser() / load_manifest(name).folder
     if os.path.lexists(folder):
@@ -120,27 +118,19 @@ def audit(name: Name, data: Data = "auto", json_file: JsonFile = None) -> None:
     """Look for what in a dataset could fool a model: overlap, duplicates, and what gives the class away."""
     from rich.console import Console
 
-    from medutils.data.audit import audit as audit_records
+    from medutils.data.audit import audit as audit_dataset
     from medutils.data.audit import report
     from medutils.data.registry import load
     from medutils.files import printable, write_json
 
-    records, located = load(name, data)
-    found = audit_records(records)
+    loaded, located = load(name, data)
+    found = audit_dataset(loaded)
     console = Console()
     typer.echo(printable(f"{name} ({located.kind}): {located.path}"))
     for table in report(found):
         console.print(table)
     if json_file:
         write_json(json_file, {"name": name, "kind": located.kind, **found.to_json()})
-
-
-def _located(name: str, data: str) -> "Located":
-    """Where a dataset is. One that is only a source of a composed set has no phantom: it is there or it is not."""
-    from medutils.data.manifest import locate
-    from medutils.data.registry import DATASETS
-
-    return locate(name, data, DATASETS[name].make if name in DATASETS else None)
 
 
 def _where(name: str) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from medutils.bootstrap import by_patient, interval, patient_codes, resampled
-from medutils.data.images import SUFFIXES, read_image
+from medutils.data.images import read_image
+from medutils.data.loaded import Loaded
 from medutils.data.splits import assign_patients, of_pictures, overlap
-from medutils.data.verify import over_files
+from medutils.data.verify import VOLUMES, over_files
 from medutils.errors import InputError
 from medutils.files import explain, printable, sha256
 
@@ -69,13 +70,13 @@ class Audit:
         return {"numbers": self.numbers, "near": {"bits": NEAR_BITS, "correlation": NEAR_CORRELATION}, **tables}
 
 
-def audit(records: pd.DataFrame, root: Path = Path(), seed: int = 0) -> Audit:
-    """Audit a records table; each picture file it names is opened once.
+def audit(loaded: Loaded, root: Path = Path(), seed: int = 0) -> Audit:
+    """Audit a dataset's records; each picture file they name is opened once.
 
     `root` is put before paths that are relative. Files that cannot be opened are counted as `unreadable`, named and
     left out. Intervals come from resampling patients with `seed`.
     """
-    records = records.reset_index(drop=True)
+    records = loaded.records.reset_index(drop=True)
     pictures, unreadable = _looked_at(records, root)
     identical, near = identical_files(pictures), near_identical(pictures)
     with_size = records.assign(image_size=_sizes(pictures).reindex(records.index))
@@ -83,24 +84,24 @@ def audit(records: pd.DataFrame, root: Path = Path(), seed: int = 0) -> Audit:
         numbers={
             "records": len(records),
             "patients": records["patient"].nunique(),
-            **_cells(records),
+            **_cells(loaded),
             **_pictures_counted(records, pictures, identical, near),
         },
-        prevalence=prevalence(records),
+        prevalence=prevalence(records, loaded.unlabelled),
         overlap=overlap(records, pictures["sha256"].astype(str).reindex(records.index, fill_value="")),
         identical=identical,
         near=near,
         association=_associations(with_size, seed),
         appearance=appearance(pictures),
-        left_out=pd.DataFrame([*records.attrs.get("skipped", ()), *unreadable], columns=["file", "reason"]),
+        left_out=pd.DataFrame([*loaded.skipped, *unreadable], columns=["file", "reason"]),
     )
 
 
-def _cells(records: pd.DataFrame) -> dict[str, int]:
+def _cells(loaded: Loaded) -> dict[str, int]:
     """Of a table with several targets a patient: how many, and how many cells of it are empty."""
+    records, unlabelled = loaded.records, loaded.unlabelled
     if "target" not in records:
         return {}
-    unlabelled = int(records.attrs.get("unlabelled", 0))
     return {"targets": records["target"].nunique(), "cells": len(records) + unlabelled, "unlabelled": unlabelled}
 
 
@@ -123,11 +124,11 @@ def _pictures_counted(
     return counted
 
 
-def prevalence(records: pd.DataFrame) -> pd.DataFrame:
+def prevalence(records: pd.DataFrame, unlabelled: int = 0) -> pd.DataFrame:
     """Records and patients of each label in each split; unlabelled cells, where the loader counted some, as a row."""
     groups = records.groupby(["split", "label"], sort=True)["patient"]
     table = groups.agg(records="size", patients="nunique").reset_index()
-    if unlabelled := records.attrs.get("unlabelled", 0):
+    if unlabelled:
         table.loc[len(table)] = ["", NOT_LABELLED, unlabelled, 0]
     return table.assign(share=table["records"] / table.groupby("split")["records"].transform("sum"))
 
@@ -309,15 +310,10 @@ def look(path: Path) -> dict[str, Any] | str:
 
 def _picture(path: Path) -> "Image.Image":
     """A file as an 8-bit grey picture, a volume as its middle sagittal slice."""
+    if path.suffix.lower() not in VOLUMES:
+        return read_image(path, "L")
     from PIL import Image
 
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return read_image(path, "L")
-    if suffix == ".dcm":
-        from medutils.data.dicom import read_dicom
-
-        return Image.fromarray(read_dicom(path))
     from medutils.data.lumbar import mid_sagittal
 
     return Image.fromarray(mid_sagittal(path))

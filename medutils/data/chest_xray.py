@@ -1,8 +1,8 @@
 """Folders of chest films: Kermany's, a set composed from several hospitals, and the reader's own class folders.
 
-Each loader gives a records table. It lists files and reads their names, and opens no image. Links are not followed.
-What lies in or beside the class folders and is left out is in the table's `attrs["skipped"]`: pairs of a path below the
-folder that was given and the reason.
+Each loader lists files and reads their names; it opens no image, but looks at the first bytes of a file whose name does
+not tell what it is. Links are not followed. What lies in or beside the class folders and is left out is named in
+`Loaded.skipped`.
 """
 
 import os
@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from medutils.data.images import SUFFIXES
+from medutils.data.images import SUFFIXES, is_dicom
+from medutils.data.loaded import Loaded
 from medutils.data.manifest import PHANTOM_MARK
 from medutils.errors import InputError
 from medutils.files import explain
@@ -22,7 +23,7 @@ from medutils.tables import RECORD_COLUMNS, check_records, few, read_csv
 
 SPLIT_FOLDERS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 # What lies beside images and is no data, besides names that begin with a dot.
-NO_DATA = frozenset({"__macosx", "thumbs.db", "desktop.ini", "index.csv", PHANTOM_MARK.lower()})
+NO_DATA = frozenset({"__macosx", "thumbs.db", "desktop.ini", "dicomdir", "index.csv", PHANTOM_MARK.lower()})
 
 KERMANY_CLASSES = ("NORMAL", "PNEUMONIA")
 KERMANY_FOLDERS = ("chest_xray", "chest_xray_pneumonia")
@@ -33,7 +34,7 @@ KERMANY_NAMES = (
 )
 CAUSES = {"normal": "normal", "bacteria": "bacterial", "virus": "viral"}
 
-INDEX_COLUMNS = ("file", "label", "source", "patient")
+INDEX, INDEX_COLUMNS = "index.csv", ("file", "label", "source", "patient")
 
 Skipped = list[tuple[str, str]]
 
@@ -44,7 +45,27 @@ class _ClassFolder(NamedTuple):
     split: str
 
 
-def load_kermany(folder: Path) -> pd.DataFrame:
+def load_films(folder: Path, patient_pattern: str = "") -> Loaded:
+    """Read a folder of films by what it holds: an `index.csv`, Kermany's layout and names, or plain class folders.
+
+    `patient_pattern` finds the patient in a file's name (see `load_class_folders`); files are then read as those of
+    plain class folders. Raises `InputError` when it is given beside an `index.csv`, which names the patients itself.
+    """
+    if (folder / INDEX).is_file():
+        if patient_pattern:
+            raise InputError(
+                f"patient_pattern: found '{patient_pattern}' and {folder / INDEX}, which names the patients; "
+                "expected one of them"
+            )
+        return load_composed(folder)
+    if not patient_pattern and _is_kermany(folder):
+        loaded = load_kermany(folder)
+        if len(loaded.unmatched) < len(loaded.records):  # else only the class folders are called as Kermany's
+            return loaded
+    return load_class_folders(folder, patient_pattern or None)
+
+
+def load_kermany(folder: Path) -> Loaded:
     """Read the folders of Kermany et al.'s children's films (Kaggle or Mendeley) into records.
 
     Layout: `train`, `test` and perhaps `val`, each with `NORMAL` and `PNEUMONIA`; `folder` may also be the one above.
@@ -56,12 +77,12 @@ def load_kermany(folder: Path) -> pd.DataFrame:
     in train and the other in test, while no number of one series does, and such pairs look no more alike than two
     films chosen at random. In Mendeley's names `VIRUS-614452-0001` is `virus-614452`.
 
-    A name that fits none of these is a patient of its own; `attrs["unmatched"]` lists such files.
+    A name that fits none of these is a patient of its own, and is in `Loaded.unmatched`.
 
     Raises `InputError` when the layout is another, a class folder holds no image or a name contradicts its folder.
     """
     root = _kermany_root(_root(folder))
-    classes, skipped = _class_folders(root, [name for name in _listing(root)[0] if name in SPLIT_FOLDERS])
+    classes, skipped = _class_folders(root, _splits(root, _listing(root)[0]))
     for split in sorted({folder.path.parent for folder in classes}) or [root]:
         if tuple(labels := _labels(folder for folder in classes if folder.path.parent == split)) != KERMANY_CLASSES:
             raise InputError(
@@ -80,55 +101,56 @@ def load_kermany(folder: Path) -> pd.DataFrame:
         if (cause == "normal") != normal:
             raise InputError(f"{row['path']}: its name says {cause}; expected a film of its folder, {row['label']}")
         row |= {"patient": patient, "source": "kermany", "cause": cause}
-    return _records(pd.DataFrame(rows), _below(_root(folder), root, skipped), unmatched)
+    return _loaded(pd.DataFrame(rows), _below(_root(folder), root, skipped), unmatched)
 
 
-def load_composed(folder: Path) -> pd.DataFrame:
+def load_composed(folder: Path) -> Loaded:
     """Read a set composed from several hospitals, class folders with an `index.csv`, into records.
 
     `index.csv` has the columns `file` (`<class>/<name>`), `label`, `source`, `patient`, perhaps `split` (train, val,
     validation, test or empty), and any of its own, such as `finding`, which are kept. Commas, semicolons and tabs are
     understood, with or without a byte-order mark. A patient named by two sources counts as one.
 
-    `attrs["skipped"]` also lists the files that the index names and that are not there, and images it does not name.
+    `Loaded.skipped` also lists the files that the index names and that are not there, and images it does not name.
 
     Raises `InputError` when a column is missing or a cell of it empty, a file is named twice, a label is not the name
     of the file's folder, fewer than two classes are named or there, or no file of the index is there.
     """
     root = _root(folder)
-    index = _read_index(root / "index.csv")
-    _check_classes(root / "index.csv", sorted(set(index["label"])))
+    index = _read_index(root / INDEX)
+    _check_classes(root / INDEX, sorted(set(index["label"])))
     classes, skipped = _class_folders(root)
     rows, inside = _rows(root, classes)
     skipped += inside
     paths = {row["record_id"]: row["path"] for row in rows}
     named = index["file"]
-    skipped += [(file, "index.csv names it, but it is not there") for file in named if file not in paths]
-    skipped += [(file, "an image that index.csv does not name") for file in sorted(paths.keys() - set(named))]
+    skipped += [(file, f"{INDEX} names it, but it is not there") for file in named if file not in paths]
+    skipped += [(file, f"an image that {INDEX} does not name") for file in sorted(paths.keys() - set(named))]
     table = index.rename(columns={"file": "record_id"}).assign(path=named.map(paths))
     table = table[table["path"].notna()].reset_index(drop=True)
     if table.empty:
-        raise InputError(f"{root / 'index.csv'}: found none of its {len(index)} files; expected them as <class>/<name>")
+        raise InputError(f"{root / INDEX}: found none of its {len(index)} files; expected them as <class>/<name>")
     _check_classes(root, sorted(set(table["label"])))
-    return _records(table, skipped)
+    return _loaded(table, skipped)
 
 
-def load_class_folders(folder: Path, patient_pattern: str | None = None) -> pd.DataFrame:
+def load_class_folders(folder: Path, patient_pattern: str | None = None) -> Loaded:
     """Read the user's own images, a folder with one folder for each class, into records.
 
     The class folders lie in `folder` or, all of them, in `train`, `val` or `validation`, and `test` inside it. Labels
     are the folders' names and the source is the name of `folder`.
 
     patient_pattern: a regular expression searched for in each file's name; its one group is the patient. A file whose
-        name it does not fit is a patient of its own (`attrs["unmatched"]`); without a pattern every file is.
+        name it does not fit is a patient of its own (`Loaded.unmatched`); without a pattern every file is.
 
     Raises `InputError` when there are fewer than two classes, two that differ only by case, a class without images,
-    class folders beside `train` or `test`, a folder that cannot be read, or a pattern that is invalid or fits no name.
+    class folders beside `train` or `test`, `Train` beside `train`, a folder that cannot be read, or a pattern that is
+    invalid or fits no name.
     """
     root = _root(folder)
     pattern = None if patient_pattern is None else _compiled(patient_pattern)
     folders = _listing(root)[0]
-    splits = [name for name in folders if name.lower() in SPLIT_FOLDERS]
+    splits = _splits(root, folders)
     if splits and (others := [name for name in folders if name not in splits]):
         raise InputError(f"{root}: found {few(others)} beside {few(splits)}; expected splits only, or classes only")
     classes, skipped = _class_folders(root, splits)
@@ -139,23 +161,21 @@ def load_class_folders(folder: Path, patient_pattern: str | None = None) -> pd.D
     unmatched = []
     for row in rows:
         match = pattern.search(Path(row["path"]).name) if pattern else None
-        if pattern and not (match and match[1]):
+        if not (match and match[1]):
             unmatched.append(row["record_id"])
         patient = match[1] if match else ""
         row |= {"patient": patient or row["record_id"], "source": root.name or "folder"}
-    if len(unmatched) == len(rows):
+    if pattern and len(unmatched) == len(rows):
         first = Path(rows[0]["path"]).name
         raise InputError(
             f"patient_pattern: '{patient_pattern}' fits no file name; expected it to fit such as '{first}'"
         )
-    return _records(pd.DataFrame(rows), skipped, unmatched)
+    return _loaded(pd.DataFrame(rows), skipped, unmatched)
 
 
-def _records(table: pd.DataFrame, skipped: Skipped, unmatched: Iterable[str] = ()) -> pd.DataFrame:
+def _loaded(table: pd.DataFrame, skipped: Skipped, unmatched: Iterable[str] = ()) -> Loaded:
     own = [name for name in table if name not in RECORD_COLUMNS]
-    records = check_records(table[[*RECORD_COLUMNS, *own]])
-    records.attrs |= {"skipped": skipped, "unmatched": list(unmatched)}
-    return records
+    return Loaded(check_records(table[[*RECORD_COLUMNS, *own]]), tuple(skipped), tuple(unmatched))
 
 
 def _root(folder: Path) -> Path:
@@ -182,7 +202,7 @@ def _listing(folder: Path) -> tuple[list[str], list[str], Skipped]:
             continue
         if kind == "folder":
             folders.append(name)
-        elif kind == "file" and Path(name).suffix.lower() in SUFFIXES:
+        elif kind == "file" and (Path(name).suffix.lower() in SUFFIXES or is_dicom(folder / name)):
             images.append(name)
         else:
             others.append((name, "no image by its name" if kind == "file" else kind))
@@ -207,6 +227,15 @@ def _entries(folder: Path) -> list[tuple[str, str]]:
     except OSError as error:
         raise explain(error, folder) from error
     return sorted(found)
+
+
+def _splits(root: Path, folders: Iterable[str]) -> list[str]:
+    """Those of the folders in `root` that are splits, `Train` like `train`; one split in two spellings is refused."""
+    splits: dict[str, str] = {}
+    for name in folders:
+        if (split := name.lower()) in SPLIT_FOLDERS and splits.setdefault(split, name) != name:
+            raise InputError(f"{root}: found the folders {splits[split]} and {name}; expected one of them")
+    return list(splits.values())
 
 
 def _class_folders(root: Path, splits: Collection[str] = ()) -> tuple[list[_ClassFolder], Skipped]:
@@ -285,12 +314,25 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _kermany_root(folder: Path) -> Path:
     """The folder that holds the splits: the one given, or one inside it by a name that it is unpacked with."""
     folders = _listing(folder)[0]
-    if any(name in SPLIT_FOLDERS for name in folders):
+    if any(name.lower() in SPLIT_FOLDERS for name in folders):
         return folder
     inside = next((name for name in KERMANY_FOLDERS if name in folders), None)
     if inside is None:
         raise InputError(f"{folder}: found the folders {few(folders)}; expected train, test and perhaps val")
     return _kermany_root(folder / inside)
+
+
+def _is_kermany(folder: Path) -> bool:
+    """Whether a folder, or one inside it, holds splits that each hold Kermany's two classes."""
+    try:
+        root = _kermany_root(folder)
+    except InputError:
+        return False
+    return all(
+        tuple(_listing(root / split)[0]) == KERMANY_CLASSES
+        for split in _listing(root)[0]
+        if split.lower() in SPLIT_FOLDERS
+    )
 
 
 def _kermany_identity(stem: str) -> tuple[str, str] | None:

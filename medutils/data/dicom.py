@@ -1,7 +1,14 @@
 """Reading one DICOM image, from any hospital, or saying in one sentence why it cannot be read."""
 
+import os
+import threading
+import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,8 +20,9 @@ from medutils.files import explain
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000  # 8,000 x 8,000: above any film scanner or mammography detector
 MAX_BYTES = 1_000_000_000
+GDCM = "gdcm"  # as pydicom calls it
 PERCENTILES = (1.0, 99.0)
 GREY = ("MONOCHROME1", "MONOCHROME2")
 IMAGE_TAGS = (
@@ -37,7 +45,8 @@ def read_dicom(path: Path, window: Window = None) -> np.ndarray:
 
     Parameters
     ----------
-    path: the file; compressed syntaxes are read where pydicom finds a decoder for them
+    path: the file; compressed syntaxes are read where pydicom finds a decoder for them, JPEG Lossless and JPEG-LS by
+        GDCM
     window: None for the range between the image's own 1st and 99th percentiles; "header" for the file's WindowCenter
         and WindowWidth, by PS3.3 C.11.2.1.2 and its VOILUTFunction (percentiles when it has none); or (centre, width)
         in rescaled units, from centre - width / 2 to centre + width / 2
@@ -57,15 +66,16 @@ def read_values(path: Path) -> "tuple[np.ndarray, Dataset]":
     Raises `InputError` when the file is not DICOM, lacks pixel data or a tag (named), is in colour, holds several
     frames, has more than 64 million pixels, is truncated, or is compressed in a syntax that cannot be decoded here.
     """
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels import apply_modality_lut, pixel_array
 
     header = read_header(path, pixels=True)
     check_image(header, path)
     if "PixelData" not in header:
         raise InputError(f"{path}: found no pixel data; expected an image")
-    _check_decodable(header, path)
+    decoder = _decoder(header, path)
     with damage_named(path, "pixel data"):
-        values = apply_modality_lut(header.pixel_array, header).astype(np.float32)
+        stored = _by_gdcm(path) if decoder == GDCM else pixel_array(header, decoding_plugin=decoder)
+        values = apply_modality_lut(stored, header).astype(np.float32)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise InputError(f"{path}: found rescaled values that are no finite grey image; expected (rows, columns)")
     return values, header
@@ -87,7 +97,11 @@ def read_header(path: Path, *, pixels: bool = False) -> "Dataset":
         # pydicom would inflate the whole file before anything of it is known: a small one could fill the memory.
         if syntax == DeflatedExplicitVRLittleEndian:
             raise InputError(f"{path}: its transfer syntax is {syntax.name}, which is not read; expected another one")
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        with warnings.catch_warnings(record=True, action="always") as said:
+            header = pydicom.dcmread(path, stop_before_pixels=not pixels)
+        if any("End of file reached" in str(one.message) for one in said):
+            raise InputError(f"{path}: is cut off: its data set has no end")
+        return header
 
 
 def check_image(header: "Dataset", path: Path) -> None:
@@ -162,29 +176,79 @@ def _header_limits(header: "Dataset", path: Path) -> tuple[float, float] | None:
     return low, high - 1
 
 
-def _check_decodable(header: "Dataset", path: Path) -> None:
+def _decoder(header: "Dataset", path: Path) -> str:
+    """The library that decodes the file's pixels, "" where none is needed: GDCM only for what no other one can."""
     from pydicom.pixels import get_decoder
 
     syntax = header.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         raise InputError(f"{path}: found no tag TransferSyntaxUID; expected it in the file's meta information")
+    if not syntax.is_compressed:
+        return ""
     try:
-        available = get_decoder(syntax).is_available
+        names = get_decoder(syntax).available_plugins
     except NotImplementedError:
-        available = False
-    if not available:
-        raise InputError(f"{path}: its transfer syntax is {syntax.name}, which cannot be decoded on this machine")
+        names = ()
+    if not names:
+        raise InputError(
+            f"{path}: its transfer syntax is {syntax.name}, which cannot be decoded on this machine; "
+            "expected an uncompressed one, JPEG, JPEG-LS, JPEG 2000 or RLE"
+        )
+    return min(names, key=lambda name: name == GDCM)
+
+
+def _by_gdcm(path: Path) -> np.ndarray:
+    """Stored pixels decoded in another process: on some damaged files GDCM does not fail, but ends its process."""
+    try:
+        return _other_process().submit(_decode_by_gdcm, path).result()
+    except BrokenProcessPool as error:
+        _other_process.cache_clear()
+        raise RuntimeError("its decoder broke down over them") from error
+
+
+@cache
+def _other_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_serve)
+
+
+def _serve() -> None:
+    """Say nothing, since libraries write to the terminal past Python, and end with the process that asked."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _decode_by_gdcm(path: Path) -> np.ndarray:
+    from pydicom.pixels import pixel_array
+
+    header = read_header(path, pixels=True)
+    try:
+        return pixel_array(header, decoding_plugin=GDCM)
+    except RuntimeError as error:  # pydicom's own, which tells of its wrapper and not of the file
+        raise RuntimeError("GDCM cannot decode them") from error
 
 
 @contextmanager
 def damage_named(path: Path, part: str) -> Iterator[None]:
-    """Turn whatever is raised inside into one sentence: on a damaged file, pydicom and the decoders raise anything."""
+    """Turn whatever is raised inside into one sentence: on a damaged file, pydicom and the decoders raise anything.
+
+    What they warn of is not shown: it is in the sentence, or did not keep the file from being read.
+    """
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     except InputError:
         raise
     except OSError as error:
         raise explain(error, path) from error
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        # pydicom puts a line before what each of its decoders said.
+        lines = [line.strip() for line in str(error).splitlines() if not line.endswith(":")]
+        reason = (next(filter(None, lines), "") or type(error).__name__).rstrip(".")
         raise InputError(f"{path}: its {part} is damaged or cut off ({reason})") from error

@@ -1,10 +1,11 @@
 """Films in class folders, made ready for a network: found, read, decoded and split by patient."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,18 +14,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medutils.cache import array_hash
-from medutils.data.chest_xray import KERMANY_CLASSES, load_class_folders, load_kermany
-from medutils.data.images import build_array
-from medutils.data.manifest import Located, locate
-from medutils.data.registry import dataset
-from medutils.data.splits import content_hashes, split_by_patient
+from medutils.data import registry
+from medutils.data.chest_xray import INDEX, load_films
+from medutils.data.images import ImageArray, build_array
+from medutils.data.loaded import Loaded
+from medutils.data.manifest import Located, load_manifest
+from medutils.data.splits import content_hashes, load_split, save_split, split_by_patient
 from medutils.errors import InputError
-from medutils.tables import few, rest
+from medutils.tables import encoding_note, few, markdown_safe, rest
 
 Rows = NDArray[np.int64]
 Scheme = Literal["patient", "file", "first", "sixteen"]
 
 SHARES = {"train": 0.8, "test": 0.2}  # for films that come without a split
+MIN_TRAIN, MIN_TEST = 8, 2  # patients of each class, outside of test (validation films are drawn of these) and in it
+# Words of a class in which nothing was found, and words that turn what follows into its contrary.
+NORMAL_WORDS = frozenset(
+    {"normal", "normals", "healthy", "well", "negative", "neg", "control", "controls", "clear", "unremarkable"}
+    | {"benign", "unaffected", "uninfected", "none", "nofinding", "nofindings", "0"}
+)
+DENIALS = frozenset({"no", "non", "not", "without"})
 MIN_HELD = 50  # fewer validation films than this are taken as training films, as both write-ups take Kaggle's 16
 
 
@@ -34,8 +43,11 @@ class Films:
 
     records: the films that can be read, with `split` filled with train and test, and validation if the user's has one
     classes: the classes, the positive one last
-    skipped: what was left out, each with the reason
+    skipped: what was left out: its path below the folder, and the reason
     copies: how many films are copies of another one
+    unmatched: the films whose patient is not known; each of them counts as a patient of its own
+    notes: what a reader of this run is to be told of the films, each one sentence in Markdown
+    divided: whether the split was given, and its validation films are to stay what they are
     """
 
     records: pd.DataFrame
@@ -43,12 +55,20 @@ class Films:
     located: Located
     skipped: tuple[tuple[str, str], ...] = ()
     copies: int = 0
+    unmatched: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    divided: bool = False
     _pixels: dict[int, Tensor] = field(default_factory=dict)
     _fingerprints: dict[int, str] = field(default_factory=dict)
 
     @property
     def positive(self) -> str:
         return self.classes[-1]
+
+    @property
+    def patients_known(self) -> bool:
+        """Whether the patient of every film is known: without that, nothing can be said of a patient on two sides."""
+        return not self.unmatched
 
     @property
     def two(self) -> tuple[str, str]:
@@ -90,7 +110,12 @@ class Films:
 
     def undivided(self) -> "Films":
         """The same films with the folder's own validation films among the training films."""
-        return replace(self, records=self.records.assign(split=self.records["split"].replace("validation", "train")))
+        records = self.records.assign(split=self.records["split"].replace("validation", "train"))
+        return replace(self, records=records, divided=False)
+
+    def save_split(self, path: Path) -> None:
+        """Write the split of each film to a file, which `open_films` takes for the same films."""
+        save_split(self.records, path)
 
     def hold_out(self, scheme: Scheme, share: float, seed: int) -> "Films":
         """The same films with a part of the training films made validation films.
@@ -98,9 +123,10 @@ class Films:
         `patient` keeps all films of a patient together; `file` draws films, as write-up 002 does; `first` takes the
         first films of each class by name, as write-up 003 does; `sixteen` takes the `val` folder, or where there is
         none eight films of each class. A folder's own validation films are kept when there are at least `MIN_HELD`;
-        fewer are training films, but for `sixteen`. Raises `InputError` when too few films are left for either side.
+        fewer are training films, but for `sixteen`. Those of a split that was given are kept, however few. Raises
+        `InputError` when too few films are left for either side.
         """
-        if self.own_validation >= MIN_HELD or (self.own_validation and scheme == "sixteen"):
+        if self.own_validation >= MIN_HELD or (self.own_validation and (scheme == "sixteen" or self.divided)):
             return self
         records = self.undivided().records
         if scheme == "patient":
@@ -129,60 +155,150 @@ class Films:
         )
 
 
-def open_films(data: str = "auto", positive: str = "", patient_pattern: str = "", seed: int = 0) -> Films:
-    """Find films in class folders and read their names: Kermany's, the phantom, or the user's own folder.
+def open_films(
+    data: str = "auto",
+    positive: str = "",
+    patient_pattern: str = "",
+    seed: int = 0,
+    *,
+    dataset: str = "kermany_chest_xray",
+    split: str = "",
+) -> Films:
+    """Find films in class folders, look whether each can be read, and divide them.
 
-    Raises `InputError` when the folder is no such thing, a class is not in every split, or `positive` is no class.
+    Parameters
+    ----------
+    data: `auto`, `phantom`, or the user's own folder, which is read by what it holds (see `load_films`)
+    positive: the class a positive decision means; where empty, see `_positive`
+    patient_pattern: a regular expression that finds the patient in a file's name
+    seed: draws the patients of the test films, where the folder sets none apart
+    dataset: any dataset of films, by its name in `data_manifests`
+    split: the path of a split that `Films.save_split` wrote for the same films; "" for the folder's own or a drawn one
+
+    Raises `InputError` when the folder is no such thing, a class has too few patients, `positive` is no class, or
+    `split` was saved for other films.
     """
-    located, records, classes = _named(data, positive, patient_pattern)
+    found = _named(data, dataset, positive, patient_pattern)
+    folder, records, classes = found.located.path, found.loaded.records, found.classes
     readable = build_array([Path(path) for path in records["path"]], 32, aspect="squash")
-    skipped = [*records.attrs["skipped"], *((str(path), reason) for path, reason in readable.skipped)]
+    unread = zip(records["record_id"].iloc[_unread(readable)], (why for _, why in readable.skipped), strict=True)
+    skipped = (*found.loaded.skipped, *unread)
+    notes = (*found.notes, *_blank(records["record_id"].iloc[readable.blank]))
     records = records.iloc[readable.kept].reset_index(drop=True)
     contents = content_hashes(records)
     records = _one_patient_a_content(records, contents)
-    unread = f" ({len(skipped)} files cannot be read, such as {skipped[0][0]}: {skipped[0][1]})" if skipped else ""
-    divided = (records["split"] == "test").any()
-    parts = {f" in {split}": records["split"] == split for split in ("train", "test")}
-    for where, rows in parts.items() if divided else [("", slice(None))]:
-        there = set(records.loc[rows, "label"])
-        if missing := [name for name in classes if name not in there]:
-            raise InputError(
-                f"{located.path}: found no film of {missing[0]}{where} that can be read{unread}; expected some of "
-                "every class"
-            )
-    if not divided:
-        records = _by_patient(records.assign(split=""), SHARES, seed, located.path)
-    return Films(records, classes, located, tuple(skipped), int(contents.duplicated().sum()))
+    if split:
+        records = _given_split(records, Path(split), classes)
+    _check_enough(folder, records, classes, skipped)
+    if not (records["split"] == "test").any():
+        records = _by_patient(records.assign(split=""), SHARES, seed, folder)
+    unmatched = tuple(name for name in found.loaded.unmatched if name in set(records["record_id"]))
+    copies = int(contents.duplicated().sum())
+    return Films(records, classes, found.located, skipped, copies, unmatched, notes, divided=bool(split))
 
 
-def find_films(data: str = "auto", positive: str = "", patient_pattern: str = "") -> Located:
+def find_films(
+    data: str = "auto", positive: str = "", patient_pattern: str = "", *, dataset: str = "kermany_chest_xray"
+) -> Located:
     """Find the films, or make the phantom, and look at their names alone; see `open_films`."""
-    return _named(data, positive, patient_pattern)[0]
+    return _named(data, dataset, positive, patient_pattern).located
 
 
-def _named(data: str, positive: str, patient_pattern: str) -> tuple[Located, pd.DataFrame, tuple[str, ...]]:
-    """Where films were found, their records, and their classes, the positive one last."""
-    located = _located(data)
-    records = _records(located, patient_pattern)
-    classes = sorted(set(records["label"]))
-    positive = positive or ("PNEUMONIA" if "PNEUMONIA" in classes else classes[-1])
-    if positive not in classes:
-        raise InputError(f"positive: found '{positive}'; expected one of the classes {few(classes)}")
-    return located, records, (*(name for name in classes if name != positive), positive)
+class _Named(NamedTuple):
+    """Films that were found and not looked at: their classes, the positive one last, and what is to be said of them."""
+
+    located: Located
+    loaded: Loaded
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def _located(data: str) -> Located:
-    """Where the films are, see `locate`; the user's own folder bears its own name."""
-    located = locate("kermany_chest_xray", data, dataset("kermany_chest_xray").make)
-    if data in ("auto", "phantom") or located.kind == "phantom":
-        return located
-    return replace(located, name=located.path.name)
+def _named(data: str, dataset: str, positive: str, patient_pattern: str) -> _Named:
+    entry = registry.dataset(dataset, "films")
+    located = registry.find(dataset, data)
+    if data in ("auto", "phantom") and not patient_pattern:
+        loaded = entry.load(located.path)
+    else:
+        loaded = load_films(located.path, patient_pattern)
+    if data not in ("auto", "phantom") and located.kind == "real":
+        located = replace(located, name=located.path.name)  # the user's own folder bears its own name
+    classes = sorted(set(loaded.records["label"]))
+    positive, guessed = _positive(classes, positive, load_manifest(dataset).positive)
+    ordered = (*(name for name in classes if name != positive), positive)
+    _check_enough(located.path, loaded.records, ordered)
+    notes = [guessed] if guessed else []
+    index = located.path / INDEX
+    if index.is_file() and (encoding := encoding_note(index)):
+        notes.append(f"`{INDEX}` was {encoding}.")
+    return _Named(located, loaded, ordered, tuple(notes))
 
 
-def _records(located: Located, patient_pattern: str) -> pd.DataFrame:
-    records = load_class_folders(located.path, patient_pattern or None)
-    kermany = set(records["label"]) == set(KERMANY_CLASSES) and (records["split"] == "test").any()
-    return load_kermany(located.path) if kermany and not patient_pattern else records
+def _positive(classes: Collection[str], given: str, usual: str | None) -> tuple[str, str]:
+    """The positive class, and a sentence that says which it is where it is not clear.
+
+    It is the one given, else the dataset's own, else the last of those whose names do not say that nothing was found.
+    Raises `InputError` when the one given is no class, or every name says that nothing was found.
+    """
+    if given and given not in classes:
+        raise InputError(f"positive: found '{given}'; expected one of the classes {few(classes)}")
+    if given or usual in classes:
+        return given or str(usual), ""
+    ill = [name for name in classes if not says_normal(name)]
+    if not ill:
+        raise InputError(
+            f"positive: each of the classes {few(classes)} is named as one of nothing found; expected `positive` to "
+            "say which one a positive decision means"
+        )
+    name = markdown_safe(ill[-1])
+    others = " It is the last by name of several that it could be." if len(ill) > 1 else ""
+    return ill[-1], f"The positive class is taken to be {name}.{others} The parameter `positive` names another."
+
+
+def says_normal(name: str) -> bool:
+    """Whether a class is named as one in which nothing was found: `NORMAL`, `Healthy controls`, `no_tumour`, `0`."""
+    words = re.findall(r"[^\W\d_]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    denied = words[:1] and words[0] in DENIALS
+    return bool(denied) != any(word in NORMAL_WORDS for word in words)
+
+
+def _given_split(records: pd.DataFrame, path: Path, classes: Collection[str]) -> pd.DataFrame:
+    """The films as a saved split divides them; `InputError` unless each is on a side and both sides have each class."""
+    records = load_split(records, path)
+    if (without := records["split"] == "").any():
+        raise InputError(f"{path}: found no split of {records.loc[without, 'record_id'].iloc[0]}; expected one of each")
+    for side in ("train", "test"):
+        there = set(records.loc[records["split"] == side, "label"])
+        if missing := [name for name in classes if name not in there]:
+            raise InputError(f"{path}: found no film of {missing[0]} in {side}; expected some of every class")
+    return records
+
+
+def _unread(readable: ImageArray) -> Rows:
+    """Positions of the films that cannot be read."""
+    return np.setdiff1d(np.arange(len(readable.kept) + len(readable.skipped)), readable.kept)
+
+
+def _blank(names: Sequence[str]) -> list[str]:
+    """A sentence that names the films that show nothing, where there are some."""
+    said = ", ".join(f"`{name}`" for name in names[:6])
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return [f"Films of one grey value all over, which show nothing: {said}{more}."] if len(names) else []
+
+
+def _check_enough(
+    folder: Path, records: pd.DataFrame, classes: Collection[str], skipped: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Raise `InputError` unless each class has patients enough for training, validation and test."""
+    test = records["split"] == "test"
+    sides = {" outside of test": (~test, MIN_TRAIN), " in test": (test, MIN_TEST)}
+    for where, (rows, least) in sides.items() if test.any() else [("", (~test, MIN_TRAIN + MIN_TEST))]:
+        found = records[rows].groupby("label")["patient"].nunique().reindex(classes, fill_value=0)
+        if (fewest := found.min()) < least:
+            unread = f" ({len(skipped)} files were left out, such as {': '.join(skipped[0])})" if skipped else ""
+            raise InputError(
+                f"{folder}: found {fewest} patients of {found.idxmin()}{where}{unread}; expected at least {least} of "
+                f"every class, for training, validation and test (`patient_pattern` says what a patient is)"
+            )
 
 
 def _by_patient(

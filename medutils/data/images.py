@@ -4,19 +4,21 @@ import hashlib
 import json
 import os
 import re
-import shutil
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO, Literal, NamedTuple, get_args
 
 import numpy as np
-import PIL
-from filelock import FileLock
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from medutils.cache import key_of, locked
+from medutils.data.dicom import MAX_PIXELS, read_dicom
 from medutils.errors import InputError
 from medutils.files import cache_dir, explain, sha256, written_whole
 
@@ -25,9 +27,10 @@ Aspect = Literal["keep", "squash"]
 
 # Pillow is told to try no other format: one of those it knows (EPS) starts an outside program to be read.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = 64_000_000  # 8,000 x 8,000: above any film scanner or mammography detector
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".dcm"})
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # the tag of a TIFF file that says what 0 means, and its value for white
 MAX_SIZE = 4096
+LIBRARIES = ("pillow", "pydicom", "python-gdcm")
 BATCH = 16
 # Starting processes costs more than a second, which small sets do not win back.
 PROCESSES_FROM_BYTES = 200_000_000
@@ -42,19 +45,34 @@ class ImageArray:
     pixels: uint8 of shape (n, size, size), or (n, size, size, 3) for RGB; a read-only memory map
     kept: int of shape (n,); `pixels[i]` is the image at position `kept[i]` of the paths that were given
     skipped: the files that could not be read, each with what was found and what was expected
+    blank: int, those of `kept` whose picture is of one value all over: it was read, and shows nothing
     """
 
     pixels: np.ndarray
     kept: np.ndarray
     skipped: tuple[tuple[Path, str], ...]
+    blank: np.ndarray
+
+
+class _Row(NamedTuple):
+    """The bytes of one picture in the array, and whether the picture is of one value all over."""
+
+    pixels: bytes
+    blank: bool
+
+
+# The rows of an array, by position the reasons of the images that have none, and the positions of the blank ones.
+_Stored = tuple[np.ndarray, dict[int, str], list[int]]
 
 
 def read_image(path: Path, mode: Mode = "L") -> Image.Image:
-    """Read one image file (PNG, JPEG, BMP, GIF, TIFF or WebP) whole, as 8-bit grey (`L`) or `RGB`.
+    """Read one image file (PNG, JPEG, BMP, GIF, TIFF, WebP or DICOM) whole, as 8-bit grey (`L`) or `RGB`.
 
     A picture of more than 8 bits is scaled linearly, its own smallest value to 0 and its own largest to 255: nothing
-    is clipped, and 12 bits stored in 16 do not come out black. A JPEG read as `L` gives the luminance it stores.
-    CMYK, palettes and the like are converted; transparency is dropped.
+    is clipped, and 12 bits stored in 16 do not come out black. A DICOM file, with whatever name, is read by
+    `read_dicom`: from its 1st to its 99th percentile. What is stored with white as zero (TIFF WhiteIsZero,
+    MONOCHROME1) is inverted, and what is stored turned (the orientation of EXIF) is turned upright. A JPEG read as `L`
+    gives the luminance it stores. CMYK, palettes and the like are converted; transparency is dropped.
 
     Raises `InputError` for a file that is absent, unreadable, empty, damaged, cut short, of another format or animated,
     and, before it is decoded, for one of more than `MAX_PIXELS` pixels.
@@ -92,13 +110,13 @@ def build_array(
     _check_parameters(len(paths), size, mode, aspect)
     folder = (cache or cache_dir() / "arrays") / _key(paths, size, mode, aspect)
     stored = _load(folder) or _build(folder, paths, size, mode, aspect)
-    pixels, reasons = stored
+    pixels, reasons, blank = stored
     skipped = tuple((paths[position], reason) for position, reason in sorted(reasons.items()))
     if skipped and (strict or len(skipped) == len(paths)):
         path, reason = skipped[0]
         raise InputError(f"{path}: {reason} ({len(skipped)} of {len(paths)} images cannot be read)")
     kept = np.setdiff1d(np.arange(len(paths)), list(reasons))
-    return ImageArray(pixels[: len(kept)], kept, skipped)
+    return ImageArray(pixels[: len(kept)], kept, skipped, np.array(blank, dtype=int))
 
 
 def _check_parameters(images: int, size: int, mode: str, aspect: str) -> None:
@@ -114,12 +132,30 @@ def _check_parameters(images: int, size: int, mode: str, aspect: str) -> None:
 def _decode(path: Path, mode: Mode, enough: int | None = None) -> Image.Image:
     """Decode a file; a JPEG may come smaller than it is, but at least `enough` pixels high and wide."""
     try:
-        with path.open("rb") as file:
+        # What a library has to say of a file is in our sentence, or does not matter.
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
             if os.fstat(file.fileno()).st_size == 0:
                 raise InputError(f"{path}: found an empty file; expected an image")
+            if _begins_as_dicom(file):
+                return Image.fromarray(read_dicom(path)).convert(mode)
             return _decode_open(file, path, mode, enough)
     except OSError as error:
         raise explain(error, path) from error
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file that is there begins as a DICOM file does, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            return _begins_as_dicom(file)
+    except OSError:
+        return False
+
+
+def _begins_as_dicom(file: BinaryIO) -> bool:
+    found = file.read(132)[128:] == b"DICM"
+    file.seek(0)
+    return found
 
 
 def _decode_open(file: BinaryIO, path: Path, mode: Mode, enough: int | None) -> Image.Image:
@@ -128,12 +164,17 @@ def _decode_open(file: BinaryIO, path: Path, mode: Mode, enough: int | None) -> 
             _check_header(image, path)
             image.draft(mode, (enough, enough) if enough else None)
             image.load()
-            return _eight_bits(image, mode)
+            inverted = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
+            with suppress(Exception):  # a film whose EXIF block is damaged is as good as one without
+                ImageOps.exif_transpose(image, in_place=True)
+            return _eight_bits(image, mode, inverted)
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: found no image in it; expected one of {', '.join(FORMATS)}") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"{path}: found no image in it that can be read; expected one of {', '.join(FORMATS)}, DICOM"
+        ) from error
+    except Image.DecompressionBombError as error:
         found = next((f"{int(word):,}" for word in re.findall(r"\d+", str(error))), "far too many")
         raise InputError(f"{path}: found {found} pixels; expected at most {MAX_PIXELS:,}") from error
     except Exception as error:  # Pillow raises more than a dozen types for a damaged file, SyntaxError among them
@@ -148,20 +189,22 @@ def _check_header(image: Image.Image, path: Path) -> None:
         raise InputError(f"{path}: found an animation or several pictures; expected a single one")
 
 
-def _eight_bits(image: Image.Image, mode: Mode) -> Image.Image:
+def _eight_bits(image: Image.Image, mode: Mode, inverted: bool) -> Image.Image:
+    """A picture as 8 bits. Of those that are `inverted` (0 is white), Pillow has put right the ones of up to 8 bits."""
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, dtype=np.float64)
         low, high = values.min(), values.max()
         if not np.isfinite([low, high]).all():
             raise ValueError("it holds values that are not finite")
+        if inverted:
+            values, low, high = -values, -high, -low
         image = Image.fromarray(np.rint((values - low) / ((high - low) or 1) * 255).astype(np.uint8))
     return image if image.mode == mode else image.convert(mode)
 
 
 def _key(paths: Iterable[Path], size: int, mode: Mode, aspect: Aspect) -> str:
-    """Hash of all that decides the pixels: the files' content and order, the parameters, this code and Pillow."""
-    made_with = [sha256(Path(__file__)), PIL.__version__, size, mode, aspect]
-    return hashlib.sha256(json.dumps([made_with, [_content(path) for path in paths]]).encode()).hexdigest()[:32]
+    """Hash of all that decides the pixels: the files' content and order, the parameters, the code and the libraries."""
+    return key_of(build_array, *map(version, LIBRARIES), size, mode, aspect, [_content(path) for path in paths])
 
 
 def _content(path: Path) -> str:
@@ -171,43 +214,35 @@ def _content(path: Path) -> str:
         return "unreadable"
 
 
-def _load(folder: Path) -> tuple[np.ndarray, dict[int, str]] | None:
-    """The stored rows and the reasons by position of the images that have none; None when they are not as written.
+def _load(folder: Path) -> _Stored | None:
+    """What is stored; None when it is not as it was written.
 
     Hashing the array takes about a second for each gigabyte, the time that its first epoch would take to read it from
     disk; a changed pixel or a shifted row would go unseen for ever.
     """
     try:
-        reasons, seal = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
-        if seal != _seal(folder.name, folder / "pixels.npy", reasons):
+        reasons, blank, seal = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+        if seal != _seal(folder.name, folder / "pixels.npy", reasons, blank):
             return None
         pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
-    return pixels, {int(position): reason for position, reason in reasons.items()}
+    return pixels, {int(position): reason for position, reason in reasons.items()}, blank
 
 
-def _seal(key: str, pixels: Path, reasons: dict[str, str]) -> str:
+def _seal(key: str, pixels: Path, reasons: dict[str, str], blank: list[int]) -> str:
     """Hash of all that a stored array says, and of the key that it answers."""
-    return hashlib.sha256(json.dumps([key, sha256(pixels), reasons], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([key, sha256(pixels), reasons, blank], sort_keys=True).encode()).hexdigest()
 
 
-def _build(
-    folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect
-) -> tuple[np.ndarray, dict[int, str]]:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if (stored := _load(folder)) is None:
-                for left_by_a_killed_build in folder.parent.glob(f".{folder.name}.*.part"):
-                    shutil.rmtree(left_by_a_killed_build, ignore_errors=True)
-                with written_whole(folder) as part:
-                    reasons = _write(part, paths, size, mode, aspect)
-                    sealed = json.dumps([reasons, _seal(folder.name, part / "pixels.npy", reasons)])
-                    (part / "skipped.json").write_text(sealed, encoding="utf-8")
-                stored = _load(folder)
-    except OSError as error:
-        raise explain(error, folder) from error
+def _build(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> _Stored:
+    with locked(folder):
+        if (stored := _load(folder)) is None:
+            with written_whole(folder) as part:
+                said = _write(part, paths, size, mode, aspect)
+                sealed = json.dumps([*said, _seal(folder.name, part / "pixels.npy", *said)])
+                (part / "skipped.json").write_text(sealed, encoding="utf-8")
+            stored = _load(folder)
     if stored is None:
         raise InputError(
             f"{folder}: the array just written cannot be read; expected a disk that keeps what it is given"
@@ -215,10 +250,16 @@ def _build(
     return stored
 
 
-def _write(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> dict[str, str]:
-    """Write the rows of the images that can be read, one after the other; returns by position why others cannot."""
+def _write(
+    folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect
+) -> tuple[dict[str, str], list[int]]:
+    """Write the rows of the images that can be read, one after the other.
+
+    Returns by position why others cannot, and the positions of those that are blank.
+    """
     shape = (len(paths), size, size, *((3,) if mode == "RGB" else ()))
     reasons: dict[str, str] = {}
+    blank: list[int] = []
     folder.mkdir()
     # Written, not mapped: on a full disk writing is an error, while a map ends the process.
     with (folder / "pixels.npy").open("wb") as file:
@@ -226,13 +267,15 @@ def _write(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: A
         for position, row in enumerate(_shown(_rows(paths, size, mode, aspect), len(paths))):
             if isinstance(row, str):
                 reasons[str(position)] = row
-            else:
-                file.write(row)
+                continue
+            file.write(row.pixels)
+            if row.blank:
+                blank.append(position)
         file.truncate(file.tell() + len(reasons) * int(np.prod(shape[1:])))
-    return reasons
+    return reasons, blank
 
 
-def _shown(rows: Iterator[bytes | str], total: int) -> Iterable[bytes | str]:
+def _shown(rows: Iterator[_Row | str], total: int) -> Iterable[_Row | str]:
     """A progress bar around a long build, on a terminal only: a notebook's page is no place for one."""
     from rich.console import Console
     from rich.progress import track
@@ -242,8 +285,8 @@ def _shown(rows: Iterator[bytes | str], total: int) -> Iterable[bytes | str]:
     return track(rows, "Decoding images", total, console=console, transient=True, disable=quiet)
 
 
-def _rows(paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> Iterator[bytes | str]:
-    """Each image's pixels, in order, or the reason why there are none."""
+def _rows(paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> Iterator[_Row | str]:
+    """Each image's row, in order, or the reason why there is none."""
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     if sum(map(_bytes_on_disk, paths)) < PROCESSES_FROM_BYTES:
         return _rows_by_thread(batches, size, mode, aspect)
@@ -261,9 +304,9 @@ def _bytes_on_disk(path: Path) -> int:
         return 0
 
 
-def _rows_by_thread(batches: Iterable[Sequence[Path]], size: int, mode: Mode, aspect: Aspect) -> Iterator[bytes | str]:
+def _rows_by_thread(batches: Iterable[Sequence[Path]], size: int, mode: Mode, aspect: Aspect) -> Iterator[_Row | str]:
     """Decode here and resize in a thread: Pillow lets go of Python's lock for both."""
-    ahead: deque[Future[list[bytes | str]]] = deque()
+    ahead: deque[Future[list[_Row | str]]] = deque()
     with ThreadPoolExecutor(1) as resizer:
         for batch in batches:
             images = [_decoded(path, size, mode) for path in batch]
@@ -274,11 +317,11 @@ def _rows_by_thread(batches: Iterable[Sequence[Path]], size: int, mode: Mode, as
             yield from rows.result()
 
 
-def _rows_of(batch: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> list[bytes | str]:
+def _rows_of(batch: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> list[_Row | str]:
     return [_fitted(_decoded(path, size, mode), size, aspect) for path in batch]
 
 
-def _fitted_all(images: Iterable[Image.Image | str], size: int, aspect: Aspect) -> list[bytes | str]:
+def _fitted_all(images: Iterable[Image.Image | str], size: int, aspect: Aspect) -> list[_Row | str]:
     return [_fitted(image, size, aspect) for image in images]
 
 
@@ -289,12 +332,17 @@ def _decoded(path: Path, size: int, mode: Mode) -> Image.Image | str:
         return str(error).removeprefix(f"{path}: ")
 
 
-def _fitted(image: Image.Image | str, size: int, aspect: Aspect) -> bytes | str:
-    """The bytes of a picture brought to `size` x `size`; a reason in place of a picture is handed on."""
+def _fitted(image: Image.Image | str, size: int, aspect: Aspect) -> _Row | str:
+    """A picture brought to `size` x `size`; a reason in place of a picture is handed on."""
     if isinstance(image, str):
         return image
     if aspect == "squash":
-        return image.resize((size, size), Image.Resampling.BILINEAR).tobytes()
+        return _Row(image.resize((size, size), Image.Resampling.BILINEAR).tobytes(), _is_blank(image))
     if max(image.size) >= 2 * size * min(image.size):
         return f"found {image.width} x {image.height} pixels; expected sides that leave a pixel at size {size}"
-    return ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR).tobytes()
+    return _Row(ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR).tobytes(), _is_blank(image))
+
+
+def _is_blank(image: Image.Image) -> bool:
+    """Whether all pixels of a picture are of one value."""
+    return all(low == high for low, high in (band.getextrema() for band in image.split()))

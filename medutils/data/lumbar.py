@@ -4,6 +4,8 @@ import gzip
 import os
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,7 @@ from medutils.data.dicom import (
     read_header,
     require_tags,
 )
+from medutils.data.loaded import Loaded
 from medutils.data.manifest import PHANTOM_MARK
 from medutils.errors import InputError
 from medutils.files import explain
@@ -79,11 +82,11 @@ def load_rsna_targets(folder: Path) -> pd.DataFrame:
     return table
 
 
-def load_rsna_tables(folder: Path) -> pd.DataFrame:
+def load_rsna_tables(folder: Path) -> Loaded:
     """Read `train.csv` as records, one for each study and target that has a grade.
 
     `record_id` is `study:target` and `label` one of `GRADES`; own columns are study_id, target, condition, level and
-    series_description (the kind of series that shows the condition). `attrs["unlabelled"]` counts the empty cells.
+    series_description (the kind of series that shows the condition). `Loaded.unlabelled` counts the empty cells.
     """
     targets = load_rsna_targets(folder)
     cells = targets.rename_axis(columns="target").stack().rename("label").dropna().reset_index()
@@ -105,12 +108,10 @@ def load_rsna_tables(folder: Path) -> pd.DataFrame:
             "series_description": parts["condition"].map(SERIES_OF_CONDITION),
         }
     )
-    records = check_records(records)
-    records.attrs["unlabelled"] = int(targets.isna().to_numpy().sum())
-    return records
+    return Loaded(check_records(records), unlabelled=int(targets.isna().to_numpy().sum()))
 
 
-def load_series(folder: Path) -> pd.DataFrame:
+def load_series(folder: Path) -> Loaded:
     """Read `train_series_descriptions.csv` as records, one a series, `label` being its description.
 
     Own columns: study_id, series_id, orientation (`sagittal` or `axial`) and weighting (`T1`, `T2` or `T2/STIR`).
@@ -123,22 +124,21 @@ def load_series(folder: Path) -> pd.DataFrame:
     parts = table["series_description"].str.extract(r"(?P<orientation>\w+) (?P<weighting>.+)")
     record_id = table["study_id"] + "/" + table["series_id"]
     images = folder / "train_images"
-    return check_records(
-        pd.DataFrame(
-            {
-                "record_id": record_id,
-                "patient": table["study_id"],
-                "label": table["series_description"],
-                "source": "rsna_lumbar",
-                "split": "",
-                "path": str(images) + "/" + record_id if images.is_dir() else "",
-                "study_id": table["study_id"],
-                "series_id": table["series_id"],
-                "orientation": parts["orientation"].str.lower(),
-                "weighting": parts["weighting"],
-            }
-        )
+    records = pd.DataFrame(
+        {
+            "record_id": record_id,
+            "patient": table["study_id"],
+            "label": table["series_description"],
+            "source": "rsna_lumbar",
+            "split": "",
+            "path": str(images) + "/" + record_id if images.is_dir() else "",
+            "study_id": table["study_id"],
+            "series_id": table["series_id"],
+            "orientation": parts["orientation"].str.lower(),
+            "weighting": parts["weighting"],
+        }
     )
+    return Loaded(check_records(records))
 
 
 def load_coordinates(folder: Path) -> pd.DataFrame:
@@ -171,7 +171,7 @@ def load_coordinates(folder: Path) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def load_dicom_tree(folder: Path) -> pd.DataFrame:
+def load_dicom_tree(folder: Path) -> Loaded:
     """Read `train_images/<study>/<series>/<instance>.dcm` as records, one a slice, from the headers alone.
 
     Slices of a series follow each other by place in the patient, never by name. `position_mm` is the slice's centre
@@ -179,27 +179,27 @@ def load_dicom_tree(folder: Path) -> pd.DataFrame:
     and it also holds for axial stacks that tilt from disc to disc. Own columns: study_id, series_id,
     series_description (from `train_series_descriptions.csv`, else the file), orientation, instance, position_mm.
 
-    What cannot be read is skipped and named in `attrs["skipped"]`, a list of (path below `folder`, reason). Raises
-    `InputError` when no slice is left.
+    What cannot be read is skipped and named in `Loaded.skipped`. Raises `InputError` when no slice is left.
     """
     root = folder / "train_images"
-    table = load_series(folder) if (folder / "train_series_descriptions.csv").is_file() else pd.DataFrame()
-    described = dict(zip(table.get("record_id", ()), table.get("label", ()), strict=True))
+    described: dict[str, str] = {}
+    if (folder / "train_series_descriptions.csv").is_file():
+        series_table = load_series(folder).records
+        described = dict(zip(series_table["record_id"], series_table["label"], strict=True))
     skipped: Skipped = []
     rows: list[dict[str, object]] = []
     for study in _listing(root, skipped):
         for series in _listing(study, skipped):
             rows += _series_rows(series, _read_slices(series, skipped), described)
-    return _records(folder, rows, skipped, "train_images/<study>/<series>/<instance>.dcm")
+    return _loaded(folder, rows, skipped, "train_images/<study>/<series>/<instance>.dcm")
 
 
-def load_slices(folder: Path) -> pd.DataFrame:
+def load_slices(folder: Path) -> Loaded:
     """Read a folder of `<patient>/*.png` slices and of .nii, .nii.gz and .mha volumes as records, one a file.
 
     A volume lies in its patient's folder, or in `folder` itself, where the patient is its name up to the first `_`
     (SPIDER: `11_t2.mha`). Own column: `kind`, `image` or `volume`; `mid_sagittal` gives a volume's picture. Files of
-    other kinds and empty ones are skipped and named in `attrs["skipped"]`, a list of (path below `folder`, reason).
-    Raises `InputError` when no file is left.
+    other kinds and empty ones are skipped and named in `Loaded.skipped`. Raises `InputError` when no file is left.
     """
     skipped: Skipped = []
     rows: list[dict[str, object]] = []
@@ -222,7 +222,7 @@ def load_slices(folder: Path) -> pd.DataFrame:
                 )
             else:
                 skipped.append((file, "is empty" if kind else "is no slice or volume"))
-    return _records(folder, rows, skipped, f"<patient>/*.png or volumes ({', '.join(VOLUMES)})")
+    return _loaded(folder, rows, skipped, f"<patient>/*.png or volumes ({', '.join(VOLUMES)})")
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -232,9 +232,14 @@ def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     back) and the spacing in mm in that order. Raises `InputError` for a file that is no grey volume of three
     dimensions, is cut off, holds a value that is not finite or has more than 512 million voxels.
     """
+    _check_own_voxels(path)
+    with _terminal_spared():
+        return _read_volume(path)
+
+
+def _read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     import SimpleITK as sitk
 
-    _check_own_voxels(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO("MetaImageIO" if path.suffix.lower() == ".mha" else "NiftiImageIO")
@@ -257,6 +262,19 @@ def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     if not np.isfinite(values).all():
         raise InputError(f"{path}: holds values that are not finite; expected a number in every voxel")
     return values, image.GetSpacing()[::-1]
+
+
+@contextmanager
+def _terminal_spared() -> Iterator[None]:
+    """Drop what ITK's readers write to the terminal past Python: what matters of it is in our sentence."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _check_all_voxels(path: Path, needed: float) -> None:
@@ -315,15 +333,13 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def _records(folder: Path, rows: list[dict[str, object]], skipped: Skipped, expected: str) -> pd.DataFrame:
+def _loaded(folder: Path, rows: list[dict[str, object]], skipped: Skipped, expected: str) -> Loaded:
     """The records with what was skipped, named from `folder` on; `InputError` when there is no record."""
     named = [(path.relative_to(folder).as_posix(), reason) for path, reason in skipped]
     if not rows:
         first = f"; the first of {len(named)} faults is in {': '.join(named[0])}" if named else ""
         raise InputError(f"{folder}: found no readable slice; expected {expected}{first}")
-    records = check_records(pd.DataFrame(rows))
-    records.attrs["skipped"] = named
-    return records
+    return Loaded(check_records(pd.DataFrame(rows)), tuple(named))
 
 
 def _listing(folder: Path, skipped: Skipped) -> list[Path]:

@@ -1,27 +1,36 @@
-"""The one interface to every dataset: by its name, its records and where they were found."""
+"""The one interface to every dataset: by its name, its kind, its records and where they were found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from medutils.data.manifest import Located, load_manifest, locate, manifest_names
 from medutils.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from medutils.data.loaded import Loaded
+
+Kind = Literal["table", "films", "study"]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """How a dataset is read, and how its phantom is made: named, so that only what is used gets imported."""
+    """What a dataset is, how it is read and how its phantom is made: named, so that only what is used gets imported.
 
+    kind: `table` (a row of measurements a record), `films` (an image a record) or `study` (several series a patient).
+        A chapter opens any dataset of its kind.
+    loader: reads the dataset at a path; a function of `medutils.data`, as `module:function`. That of a table also takes
+        the names of the class column, of the negative and the positive class, and of the patient's column
+    maker: writes the phantom; a function of `medutils.data.phantoms`
+    """
+
+    kind: Kind
     loader: str
     maker: str
 
     @property
-    def load(self) -> "Callable[[Path], pd.DataFrame]":
+    def load(self) -> "Callable[..., Loaded]":
         """Reads the dataset at a path into records."""
         return self._named(self.loader)
 
@@ -35,28 +44,36 @@ class Dataset:
 
 
 DATASETS = {
-    "spine": Dataset("spine:load_spine", "spine:make_spine"),
-    "kermany_chest_xray": Dataset("chest_xray:load_kermany", "chest:make_kermany"),
-    "lung_six_class": Dataset("chest_xray:load_composed", "chest:make_six_class"),
-    "rsna_lumbar": Dataset("lumbar:load_rsna_tables", "lumbar:make_rsna"),
-    "spider_lumbar": Dataset("lumbar:load_slices", "lumbar:make_slices"),
+    "spine": Dataset("table", "spine:load_spine", "spine:make_spine"),
+    "kermany_chest_xray": Dataset("films", "chest_xray:load_kermany", "chest:make_kermany"),
+    "lung_six_class": Dataset("films", "chest_xray:load_composed", "chest:make_six_class"),
+    "rsna_lumbar": Dataset("study", "lumbar:load_rsna_tables", "lumbar:make_rsna"),
+    "spider_lumbar": Dataset("study", "lumbar:load_slices", "lumbar:make_slices"),
 }
 
 
-def dataset(name: str) -> Dataset:
-    """The loader and phantom of a dataset; `InputError` for one that is only a source of a composed set."""
+def dataset(name: str, kind: Kind | None = None) -> Dataset:
+    """The entry of a dataset; `InputError` for one that is only a source of a composed set, or of another kind."""
     load_manifest(name)
     if name not in DATASETS:
         composed = [other for other in manifest_names() if name in load_manifest(other).made_of()]
         raise InputError(f"dataset '{name}' is not read on its own; it is a source of {' and '.join(composed)}")
+    if kind not in (None, DATASETS[name].kind):
+        fitting = ", ".join(other for other, entry in DATASETS.items() if entry.kind == kind)
+        raise InputError(f"dataset: found '{name}', of the kind {DATASETS[name].kind}; expected one of {fitting}")
     return DATASETS[name]
 
 
-def load(name: str, data: str = "auto") -> "tuple[pd.DataFrame, Located]":
-    """Find a dataset, or make its phantom, and read its records.
+def find(name: str, data: str = "auto") -> Located:
+    """Find a dataset, or make its phantom: `auto` ($MEDUTILS_DATA, the cache, the phantom), `phantom`, or a path.
 
-    `data` is `auto` ($MEDUTILS_DATA, then the download cache, then the phantom), `phantom`, or a path.
+    One that is only a source of a composed set has no phantom: it is there or it is not.
     """
-    found = dataset(name)
-    located = locate(name, data, found.make)
-    return found.load(located.path), located
+    return locate(name, data, DATASETS[name].make if name in DATASETS else None)
+
+
+def load(name: str, data: str = "auto") -> "tuple[Loaded, Located]":
+    """Find a dataset, or make its phantom, and read its records; see `find`."""
+    entry = dataset(name)
+    located = find(name, data)
+    return entry.load(located.path), located

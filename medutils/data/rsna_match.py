@@ -30,18 +30,18 @@ def mismatches(folder: Path) -> list[Mismatch]:
     Raises `InputError` when a table or the whole tree cannot be read.
     """
     studies = set(load_rsna_targets(folder).index)
-    series = set(load_series(folder)["record_id"])
+    series = set(load_series(folder).records["record_id"])
     places = load_coordinates(folder) if any(folder.glob(COORDINATES)) else pd.DataFrame()
     if not (folder / TREE).is_dir():
         return []
     graded: dict[str, set[int]] = {}
     for place in places.itertuples():
         graded.setdefault(f"{place.study_id}/{place.series_id}", set()).add(place.instance_number)
-    slices = load_dicom_tree(folder)
-    found = [Mismatch("skipped", where, why) for where, why in slices.attrs["skipped"]]
-    unreadable = {Path(where) for where, _ in slices.attrs["skipped"]}
+    tree = load_dicom_tree(folder)
+    found = [Mismatch("skipped", where, why) for where, why in tree.skipped]
+    unreadable = {Path(where) for where, _ in tree.skipped}
     found += _by_folder(folder / TREE, studies, series | graded.keys())
-    for (study, name), rows in slices.groupby(["study_id", "series_id"]):
+    for (study, name), rows in tree.records.groupby(["study_id", "series_id"]):
         absent = sorted(graded.get(f"{study}/{name}", set()) - set(rows["instance"]))
         lost = {file.stem for file in unreadable if file.parent == Path(TREE, study, name)}
         whys = [f"found no readable slice {number}; the coordinates name it" for number in absent]

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medutils.data.manifest import Located, load_manifest, locate
-from medutils.data.phantoms.spine import make_spine
+from medutils.data import registry
+from medutils.data.loaded import Loaded
+from medutils.data.manifest import Located, load_manifest
 from medutils.errors import InputError
 from medutils.files import cache_dir, written_whole
 from medutils.tables import RECORD_COLUMNS, check_records, read_csv
@@ -25,20 +26,23 @@ def open_spine(
     negative: str = "Normal",
     positive: str = "Abnormal",
     patient_column: str = "",
+    dataset: str = "spine",
 ) -> tuple[pd.DataFrame, Located]:
-    """Find the spine table and read it.
+    """Find a table of measurements and read it.
 
-    `data` is `auto`, `phantom`, `openml` (six columns, fetched once without a key) or the path of a table.
+    `data` is `auto`, `phantom`, `openml` (six columns, fetched once without a key) or the path of a table. `dataset` is
+    any dataset of the kind table.
     """
-    located = find_spine(data)
-    return load_spine(located.path, class_column, negative, positive, patient_column), located
+    load = registry.dataset(dataset, "table").load
+    located = find_spine(data, dataset)
+    return load(located.path, class_column, negative, positive, patient_column).records, located
 
 
-def find_spine(data: str = "auto") -> Located:
-    """Find the spine table, fetch it from OpenML (`openml`), or make the phantom; see `locate`."""
+def find_spine(data: str = "auto", dataset: str = "spine") -> Located:
+    """Find the table, fetch it from OpenML (`openml`), or make the phantom; see `locate`."""
     if data == "openml":
         return Located("vertebral", "real", fetch_vertebral())
-    return locate("spine", data, make_spine)
+    return registry.find(dataset, data)
 
 
 def load_spine(
@@ -47,7 +51,7 @@ def load_spine(
     negative: str = "Normal",
     positive: str = "Abnormal",
     patient_column: str = "",
-) -> pd.DataFrame:
+) -> Loaded:
     """Read a table of measurements into records, one a row, with the measurements as float columns.
 
     Columns without a name are left out: the Kaggle file has a 14th that holds free text. Each row is a patient of its
@@ -75,7 +79,7 @@ def load_spine(
             "path": path.name,
         }
     )
-    return check_records(pd.concat([head, measures], axis=1).reset_index(drop=True))
+    return Loaded(check_records(pd.concat([head, measures], axis=1).reset_index(drop=True)))
 
 
 def features(records: pd.DataFrame) -> list[str]:

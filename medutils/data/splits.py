@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from medutils.data.images import SUFFIXES
+from medutils.data.images import SUFFIXES, is_dicom
 from medutils.data.verify import VOLUMES
 from medutils.errors import InputError
 from medutils.files import explain, sha256, write_json
 from medutils.tables import SPLITS, check_records, few
 
+KNOWN = SUFFIXES | {*VOLUMES}
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
@@ -102,7 +103,10 @@ def load_split(records: pd.DataFrame, path: Path) -> pd.DataFrame:
     """
     split, saved_hash = _read_split(path)
     if saved_hash != (found := records_hash(records)):
-        raise InputError(f"{path}: it was saved for records {saved_hash:.12}; found records {found:.12}")
+        raise InputError(
+            f"{path}: it was saved for other records ({len(split):,}, hash {saved_hash:.12}); found {len(records):,} "
+            f"with the hash {found:.12}, expected the same record_id, patient and label of each"
+        )
     records = records.assign(split=records["record_id"].map(split))
     if (without := ~records["split"].isin(SPLITS)).any():
         first = records.loc[without, "record_id"].iloc[0]
@@ -131,8 +135,8 @@ def _read_split(path: Path) -> tuple[dict[str, str], str]:
 
 def of_pictures(records: pd.DataFrame) -> pd.Series:
     """Rows whose path names a picture or a volume, not a table that many rows share."""
-    suffix = records["path"].str.lower().str.extract(r"(\.[a-z]+)$", expand=False)
-    return suffix.isin([*SUFFIXES, *VOLUMES, ".dcm"])
+    pictures = {path for path in records["path"].unique() if Path(path).suffix.lower() in KNOWN or is_dicom(Path(path))}
+    return records["path"].isin(pictures)
 
 
 def content_hashes(records: pd.DataFrame, root: Path = Path()) -> pd.Series:

@@ -13,6 +13,7 @@ from medutils.data.images import SUFFIXES, read_image
 from medutils.data.manifest import PHANTOM_MARK, Located, Manifest
 from medutils.errors import InputError
 from medutils.files import explain, printable
+from medutils.tables import encoding_note, read_csv
 
 Result = TypeVar("Result")
 
@@ -72,7 +73,10 @@ def verify(manifest: Manifest, located: Located) -> Verification:
     bad = _filled(reasons)
     faults += [Fault("corrupt", file, reason) for file, reason in bad.items()]
     records = _records(manifest, located, faults)
-    notes = _matched(located, faults) if manifest.name == "rsna_lumbar" and records is not None else {}
+    notes = {file: encoding_note(root / file) for file in known if file.lower().endswith(".csv") and file not in bad}
+    if manifest.name == "rsna_lumbar" and records is not None:
+        notes |= _matched(located, faults)
+    notes = _filled(notes)
     counts = {key: _count(key, root, files, bad) for key in _patterns(manifest)}
     if classes := [key for key in _keys(manifest) if key in manifest.classes]:
         labels = [] if records is None else list(records["label"])
@@ -148,14 +152,14 @@ def why_unreadable(path: Path) -> str:
 
 def _open(path: Path) -> None:
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        read_image(path)
-    elif suffix == ".dcm":
+    if suffix == ".dcm":
         from medutils.data.dicom import read_dicom
         from medutils.data.lumbar import read_slice
 
         read_dicom(path)
         read_slice(path)
+    elif suffix in SUFFIXES:
+        read_image(path)
     elif suffix in VOLUMES:
         from medutils.data.lumbar import read_volume
 
@@ -168,8 +172,6 @@ def _open(path: Path) -> None:
 
 def count_rows(path: Path) -> int:
     """Rows of a CSV file below its header; `InputError` when it is no table (see `read_csv`)."""
-    from medutils.tables import read_csv
-
     return len(read_csv(path))
 
 
@@ -212,16 +214,15 @@ def _records(manifest: Manifest, located: Located, faults: list[Fault]) -> "pd.D
     if tables_or_folders or manifest.name not in DATASETS:
         return None
     try:
-        records = DATASETS[manifest.name].load(located.path)
+        loaded = DATASETS[manifest.name].load(located.path)
     except InputError as error:
         faults.append(_refused(located, error))
         return None
     named = {printable(fault.where) for fault in faults}
-    more = [Fault("skipped", file, reason) for file, reason in records.attrs.get("skipped", ())]
-    unmatched = records.attrs.get("unmatched", ())
-    more += [Fault("unexpected", file, "no patient can be read from its name") for file in unmatched]
+    more = [Fault("skipped", file, reason) for file, reason in loaded.skipped]
+    more += [Fault("unexpected", file, "no patient can be read from its name") for file in loaded.unmatched]
     faults += [fault for fault in more if printable(fault.where) not in named]
-    return records
+    return loaded.records
 
 
 def _matched(located: Located, faults: list[Fault]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from medutils.data.manifest import Manifest, Source, load_manifest, manifest_nam
 from medutils.data.registry import DATASETS
 from medutils.data.verify import total_of
 from medutils.files import BOOK, write_text
-from medutils.tables import SPLITS
+from medutils.tables import SPLITS, markdown_safe
 
 PAGE, GLOSSARY = BOOK / "datasets.md", BOOK / "glossary.md"
 CITED = "datasets-"  # chapters list some of the same works, and a book can list a key once
@@ -98,8 +98,8 @@ def _facts(manifest: Manifest) -> str:
     licence = f"[{manifest.licence.name}]({manifest.licence.url})" if manifest.licence.url else manifest.licence.name
     facts = {
         "Name": f"`{manifest.name}`, in the folder `{manifest.folder}`",
-        "Classes": ", ".join(manifest.classes) or "none",
-        "Positive class": manifest.positive or "",
+        "Classes": ", ".join(map(markdown_safe, manifest.classes)) or "none",
+        "Positive class": markdown_safe(manifest.positive or ""),
         "Patient": manifest.patient.strip(),
         "Licence": f"{licence}. {manifest.licence.allows.strip()}",
         "Cite": " ".join(f"{{cite}}`{key}`" for key in manifest.citation),
@@ -125,7 +125,7 @@ def _recipe(manifest: Manifest) -> str:
         return ""
     rows = [
         [
-            label,
+            markdown_safe(label),
             ", ".join([*(f"[{name}](#{name})" for name in films.datasets), *map(_elsewhere, films.others)]),
             f"`{films.source}`" if films.source else "",
             _number(films.measured),
@@ -185,7 +185,7 @@ def _prevalence(manifest: Manifest, numbers: dict[str, int], rows: list[dict[str
     cells = [
         [
             *([row["split"]] if splits != [""] else []),
-            row["label"],
+            markdown_safe(row["label"]),
             _number(row["records"]),
             _number(row["patients"] or None),
             _percent(row["share"]),
@@ -205,9 +205,8 @@ def _most_frequent(split: str, rows: list[dict[str, Any]]) -> str:
     largest = max(labelled, key=lambda row: row["records"])
     right = largest["records"] / sum(row["records"] for row in labelled)
     where = f"In {split}, the" if split else "The"
-    return (
-        f"{where} majority class is {largest['label']}: always naming it is right for {_percent(right)} of the labels."
-    )
+    name = markdown_safe(largest["label"])
+    return f"{where} majority class is {name}: always naming it is right for {_percent(right)} of the labels."
 
 
 def _empty_cells(numbers: dict[str, int]) -> list[str]:
@@ -293,7 +292,7 @@ def _appearance(rows: list[dict[str, Any]]) -> list[str]:
         return []
     cells = [
         [
-            row["label"],
+            markdown_safe(row["label"]),
             _number(row["pictures"]),
             f"{row['width']:.0f}x{row['height']:.0f}",
             _number(row["sizes"]),

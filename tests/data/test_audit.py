@@ -13,6 +13,7 @@ from rich.console import Console
 
 from medutils.data import registry
 from medutils.data.audit import _candidates, _interval, association, audit, near_identical, perceptual_hashes, report
+from medutils.data.loaded import Loaded
 
 
 def film(seed: int, size: int = 96) -> Image.Image:
@@ -50,14 +51,14 @@ def records(tmp_path: Path) -> pd.DataFrame:
 
 
 def test_patients_and_files_that_two_splits_share_are_counted(records: pd.DataFrame, tmp_path: Path) -> None:
-    (row,) = audit(records, tmp_path).overlap.to_dict("records")
+    (row,) = audit(Loaded(records), tmp_path).overlap.to_dict("records")
     assert row == {"first": "train", "second": "test", "patients": 1, "files": 1}
 
 
 def test_identical_and_near_identical_pictures_are_found_across_splits_and_classes(
     records: pd.DataFrame, tmp_path: Path
 ) -> None:
-    found = audit(records, tmp_path)
+    found = audit(Loaded(records), tmp_path)
     assert found.identical["files"].tolist() == [("0.png", "2.png")]
     assert found.near[["first", "second"]].to_numpy().tolist() == [["3.png", "4.png"]]
     expected = {"pictures": 5, "distinct": 4, "identical_groups": 1, "near_pairs": 1, "unreadable": 0}
@@ -69,8 +70,7 @@ def test_identical_and_near_identical_pictures_are_found_across_splits_and_class
 def test_a_file_that_cannot_be_opened_is_counted_named_and_left_out(records: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / "3.png").write_bytes(b"no picture")
     (tmp_path / "4.png").unlink()
-    records.attrs["skipped"] = [("loop", "a link, which is not followed")]
-    found = audit(records, tmp_path)
+    found = audit(Loaded(records, (("loop", "a link, which is not followed"),)), tmp_path)
     assert (found.numbers["pictures"], found.numbers["unreadable"], found.numbers["near_pairs"]) == (3, 2, 0)
     assert found.left_out["file"].tolist() == ["loop", "3.png", "4.png"]
     assert "no image in it" in found.left_out["reason"][1] and "no such file" in found.left_out["reason"][2]
@@ -122,7 +122,7 @@ def test_every_pair_is_compared_across_blocks(monkeypatch: pytest.MonkeyPatch, t
     rows += [(f"q{n}", "x", "here", "", film(n).resize((64, 64))) for n in range(7)]
     records = make_records(tmp_path, rows)
     monkeypatch.setattr("medutils.data.audit.BLOCK", 3)
-    near = audit(records, tmp_path).near
+    near = audit(Loaded(records), tmp_path).near
     assert sorted(zip(near["first"], near["second"], strict=True)) == sorted(
         (f"{n}.png", f"{n + 7}.png") for n in range(7)
     )
@@ -175,7 +175,7 @@ def test_a_source_of_one_patient_each_is_not_called_from_that_patient_itself() -
 
 def test_a_class_of_too_few_patients_has_no_association(records: pd.DataFrame, tmp_path: Path) -> None:
     two_sources = records.assign(source=["here", "there", "here", "there", "here"])
-    assert audit(two_sources, tmp_path).association.empty
+    assert audit(Loaded(two_sources), tmp_path).association.empty
 
 
 def test_the_interval_holds_the_value_and_is_wider_with_fewer_patients() -> None:
@@ -195,19 +195,19 @@ def test_the_interval_holds_the_value_and_is_wider_with_fewer_patients() -> None
 
 
 def test_the_json_holds_no_file_name_and_no_nan(records: pd.DataFrame, tmp_path: Path) -> None:
-    text = json.dumps(audit(records, tmp_path).to_json(), allow_nan=False)
+    text = json.dumps(audit(Loaded(records), tmp_path).to_json(), allow_nan=False)
     assert ".png" not in text
 
 
 def test_the_report_shows_what_was_found(records: pd.DataFrame, tmp_path: Path) -> None:
-    titles = [table.title for table in report(audit(records, tmp_path))]
+    titles = [table.title for table in report(audit(Loaded(records), tmp_path))]
     assert {"Numbers", "Labels", "What splits share", "Identical files", "Near-identical pictures"} <= set(titles)
 
 
 def test_the_report_shows_no_code_of_a_file_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("p1", "x", "here", "train", film(1)), ("p2", "x", "here", "test", film(1))]
     records = make_records(tmp_path, rows).assign(record_id=["evil\x1b[2J.png", "[red]\udcff.png"])
-    for table in report(audit(records, tmp_path)):
+    for table in report(audit(Loaded(records), tmp_path)):
         Console(width=200).print(table)
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and r"evil\x1b[2J.png" in shown and r"[red]\udcff.png" in shown
@@ -223,7 +223,7 @@ def test_garbage_for_pictures_is_counted_and_not_raised(
         (folder / f"{name}{suffix}").write_bytes(content)
     records = pd.DataFrame({"record_id": ["a", "b"], "label": "x", "source": "y", "split": ""})
     records = records.assign(patient=records["record_id"], path=records["record_id"] + suffix)
-    assert audit(records, folder).numbers["unreadable"] == 2
+    assert audit(Loaded(records), folder).numbers["unreadable"] == 2
 
 
 @pytest.mark.real

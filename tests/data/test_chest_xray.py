@@ -42,7 +42,7 @@ def by_file(records: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("inside", [".", "chest_xray", "chest_xray_pneumonia", "chest_xray/chest_xray"])
 def test_kermany_is_found_in_the_folder_or_in_one_inside_it(tmp_path: Path, inside: str) -> None:
     touch(tmp_path / inside, *KERMANY, "val/NORMAL/IM-0009-0001.jpeg", "val/PNEUMONIA/person9_virus_3.jpeg")
-    records = by_file(load_kermany(tmp_path))
+    records = by_file(load_kermany(tmp_path).records)
     assert sorted(records.index) == list(records.index) and len(records) == 9
     assert records["split"].value_counts().to_dict() == {"train": 5, "test": 2, "validation": 2}
     assert set(records["source"]) == {"kermany"}
@@ -50,7 +50,7 @@ def test_kermany_is_found_in_the_folder_or_in_one_inside_it(tmp_path: Path, insi
 
 
 def test_kermany_without_val_has_two_splits(tmp_path: Path) -> None:
-    assert set(load_kermany(touch(tmp_path, *KERMANY))["split"]) == {"train", "test"}
+    assert set(load_kermany(touch(tmp_path, *KERMANY)).records["split"]) == {"train", "test"}
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,17 @@ def test_kermany_without_val_has_two_splits(tmp_path: Path) -> None:
     ],
 )
 def test_kermany_patient_and_cause_come_from_the_name(tmp_path: Path, name: str, patient: str, cause: str) -> None:
-    records = by_file(load_kermany(touch(tmp_path, *KERMANY, f"train/{name}.jpeg")))
-    row = records.loc[f"train/{name}.jpeg"]
+    loaded = load_kermany(touch(tmp_path, *KERMANY, f"train/{name}.jpeg"))
+    row = by_file(loaded.records).loc[f"train/{name}.jpeg"]
     assert (row["patient"], row["cause"], row["label"]) == (patient, cause, name.split("/")[0])
-    assert records.attrs["unmatched"] == []
+    assert loaded.unmatched == ()
 
 
 def test_a_name_of_no_known_kind_is_a_patient_of_its_own_and_listed(tmp_path: Path) -> None:
     odd = ["train/NORMAL/holiday.jpeg", "train/PNEUMONIA/person1.jpeg"]
-    records = load_kermany(touch(tmp_path, *KERMANY, *odd))
-    assert records.attrs["unmatched"] == odd
-    rows = by_file(records).loc[odd]
+    loaded = load_kermany(touch(tmp_path, *KERMANY, *odd))
+    assert list(loaded.unmatched) == odd
+    rows = by_file(loaded.records).loc[odd]
     assert rows["patient"].tolist() == ["holiday", "person1"] and rows["cause"].tolist() == ["normal", "unknown"]
 
 
@@ -103,7 +103,7 @@ def test_kermany_refuses_another_layout(tmp_path: Path, files: list[str], said: 
 
 
 def test_composed_reads_the_index_with_its_own_columns(tmp_path: Path) -> None:
-    records = by_file(load_composed(composed(tmp_path)))
+    records = by_file(load_composed(composed(tmp_path)).records)
     row = records.loc["Normal/b.png"]
     assert list(records.index) == ["TB/a.png", "Normal/b.png"]
     assert (row["label"], row["source"], row["patient"], row["split"]) == ("Normal", "clinic", "p2", "")
@@ -113,28 +113,28 @@ def test_composed_reads_the_index_with_its_own_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_composed_understands_separators_and_a_byte_order_mark(tmp_path: Path, separator: str, encoding: str) -> None:
-    plain = load_composed(composed(tmp_path / "plain"))
-    other = load_composed(composed(tmp_path / "other", INDEX.replace(",", separator), encoding))
+    plain = load_composed(composed(tmp_path / "plain")).records
+    other = load_composed(composed(tmp_path / "other", INDEX.replace(",", separator), encoding)).records
     pd.testing.assert_frame_equal(plain.drop(columns="path"), other.drop(columns="path"))
 
 
 def test_composed_takes_the_split_from_the_index(tmp_path: Path) -> None:
     index = "file,label,source,patient,split\nTB/a.png,TB,x,p1,val\nNormal/b.png,Normal,x,p2,Train\n"
-    assert load_composed(composed(tmp_path, index))["split"].tolist() == ["validation", "train"]
+    assert load_composed(composed(tmp_path, index)).records["split"].tolist() == ["validation", "train"]
 
 
 def test_composed_leaves_out_columns_without_a_name(tmp_path: Path) -> None:
     padded = "".join(f"{line},,\n" for line in INDEX.splitlines())
-    assert list(load_composed(composed(tmp_path, padded)).columns) == [*RECORD_COLUMNS, "finding"]
+    assert list(load_composed(composed(tmp_path, padded)).records.columns) == [*RECORD_COLUMNS, "finding"]
 
 
 def test_composed_names_files_that_are_absent_and_images_without_a_line(tmp_path: Path) -> None:
     index = INDEX + "TB/gone.png,TB,hospital,p3,TB\nTB/../../secret.png,TB,hospital,p4,TB\n"
     touch(composed(tmp_path / "set", index), "TB/stray.png")
     touch(tmp_path, "secret.png")
-    records = load_composed(tmp_path / "set")
-    assert len(records) == 2
-    assert [file for file, _ in records.attrs["skipped"]] == ["TB/gone.png", "TB/../../secret.png", "TB/stray.png"]
+    loaded = load_composed(tmp_path / "set")
+    assert len(loaded.records) == 2
+    assert [file for file, _ in loaded.skipped] == ["TB/gone.png", "TB/../../secret.png", "TB/stray.png"]
 
 
 @pytest.mark.parametrize(
@@ -169,14 +169,14 @@ def test_composed_refuses_a_set_of_which_one_class_is_there(tmp_path: Path) -> N
 def test_composed_refuses_an_index_that_is_absent_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"index\.csv: no such file"):
         load_composed(tmp_path)
-    (tmp_path / "index.csv").write_bytes(b"file\xff")
-    with pytest.raises(InputError, match="byte 4 is not UTF-8"):
+    (tmp_path / "index.csv").write_bytes(b"file\x00\xff")
+    with pytest.raises(InputError, match="byte 5 is not UTF-8"):
         load_composed(tmp_path)
 
 
 def test_class_folders_are_any_classes_in_one_folder(tmp_path: Path) -> None:
     files = ["cat/1.png", "cat/2.JPG", "dog/1.png", "hen/1.tif"]
-    records = load_class_folders(touch(tmp_path / "zoo", *files))
+    records = load_class_folders(touch(tmp_path / "zoo", *files)).records
     assert records["record_id"].tolist() == files == records["patient"].tolist()
     assert records["label"].tolist() == ["cat", "cat", "dog", "hen"]
     assert set(records["split"]) == {""} and set(records["source"]) == {"zoo"}
@@ -184,21 +184,23 @@ def test_class_folders_are_any_classes_in_one_folder(tmp_path: Path) -> None:
 
 def test_class_folders_may_lie_in_split_folders(tmp_path: Path) -> None:
     splits = {"train": "train", "val": "validation", "validation": "validation", "Test": "test"}
-    records = load_class_folders(touch(tmp_path, *(f"{name}/{label}/1.png" for name in splits for label in "ab")))
+    records = load_class_folders(
+        touch(tmp_path, *(f"{name}/{label}/1.png" for name in splits for label in "ab"))
+    ).records
     found = {record.split("/")[0]: split for record, split in zip(records["record_id"], records["split"], strict=True)}
     assert found == splits and set(records["label"]) == {"a", "b"}
 
 
 def test_the_pattern_names_the_patient_across_classes(tmp_path: Path) -> None:
     touch(tmp_path, "sick/p07_front.png", "well/p07_side.png", "well/p11_front.png", "well/odd.png")
-    records = load_class_folders(tmp_path, r"^p(\d+)_")
-    assert by_file(records)["patient"].to_dict() == {
+    loaded = load_class_folders(tmp_path, r"^p(\d+)_")
+    assert by_file(loaded.records)["patient"].to_dict() == {
         "sick/p07_front.png": "07",
         "well/p07_side.png": "07",
         "well/p11_front.png": "11",
         "well/odd.png": "well/odd.png",
     }
-    assert records.attrs["unmatched"] == ["well/odd.png"]
+    assert loaded.unmatched == ("well/odd.png",)
 
 
 @pytest.mark.parametrize(
@@ -260,9 +262,9 @@ def test_what_is_no_image_is_skipped_with_a_reason_or_ignored(tmp_path: Path) ->
     (tmp_path / "a/loop").symlink_to(tmp_path / "a")
     os.mkfifo(tmp_path / "a/pipe.png")
     (tmp_path / os.fsdecode(b"a/\xff.png")).touch()
-    records = load_class_folders(tmp_path)
-    assert records["record_id"].tolist() == ["a/1.png", "b/1.png"]
-    assert sorted(records.attrs["skipped"]) == [
+    loaded = load_class_folders(tmp_path)
+    assert loaded.records["record_id"].tolist() == ["a/1.png", "b/1.png"]
+    assert sorted(loaded.skipped) == [
         ("a/\\udcff.png", "its name is not UTF-8"),
         ("a/loop", "a link, which is not followed"),
         ("a/more", "a folder inside a class folder"),
@@ -271,6 +273,19 @@ def test_what_is_no_image_is_skipped_with_a_reason_or_ignored(tmp_path: Path) ->
         ("a/report.pdf", "no image by its name"),
         ("notes.txt", "no image by its name"),
     ]
+
+
+def test_every_patient_is_unknown_without_a_pattern(tmp_path: Path) -> None:
+    assert load_class_folders(touch(tmp_path, "a/1.png", "b/2.jfif")).unmatched == ("a/1.png", "b/2.jfif")
+
+
+def test_a_dicom_file_is_an_image_whatever_its_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.dcm", "b/1.png", "a/DICOMDIR", "a/notes")
+    (tmp_path / "a/IM01").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "a/1.2.840.5").write_bytes(bytes(128) + b"DICM")
+    loaded = load_class_folders(tmp_path)
+    assert loaded.records["record_id"].tolist() == ["a/1.2.840.5", "a/1.dcm", "a/IM01", "b/1.png"]
+    assert loaded.skipped == (("a/notes", "no image by its name"),)
 
 
 @pytest.mark.parametrize("load", [load_kermany, load_composed, load_class_folders])
@@ -294,12 +309,13 @@ def test_a_folder_that_cannot_be_read_is_named(
 def test_the_order_of_the_records_is_not_the_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = sorted(f"{label}/{number}.png" for label in "ba" for number in range(20))
     touch(tmp_path, *reversed(names))
-    assert load_class_folders(tmp_path)["record_id"].tolist() == names
+    assert load_class_folders(tmp_path).records["record_id"].tolist() == names
 
 
 @pytest.mark.real
 def test_real_kermany_counts_and_patients(real_data: Path) -> None:
-    records = load_kermany(real_data)
+    loaded = load_kermany(real_data)
+    records = loaded.records
     assert records.groupby(["split", "label", "cause"]).size().to_dict() == {
         ("train", "NORMAL", "normal"): 1341,
         ("train", "PNEUMONIA", "bacterial"): 2530,
@@ -310,12 +326,13 @@ def test_real_kermany_counts_and_patients(real_data: Path) -> None:
     }
     assert records.groupby("patient")["split"].nunique().max() == 1
     assert records.groupby("patient")["label"].nunique().max() == 1
-    assert records.attrs == {"skipped": [], "unmatched": []}
+    assert (loaded.skipped, loaded.unmatched) == ((), ())
 
 
 @pytest.mark.real
 def test_real_six_classes(real_data: Path) -> None:
-    records = load_composed(real_data / "lung_six_class")
+    loaded = load_composed(real_data / "lung_six_class")
+    records = loaded.records
     assert records["label"].value_counts().to_dict() == {
         "Bacterial Pneumonia": 616,
         "Viral Pneumonia": 616,
@@ -326,4 +343,4 @@ def test_real_six_classes(real_data: Path) -> None:
     }
     assert records["source"].nunique() == 5 and "finding" in records
     assert records.groupby("patient")["source"].nunique().max() == 1
-    assert records.attrs["skipped"] == []
+    assert loaded.skipped == ()

@@ -1,4 +1,3 @@
-import contextlib
 import importlib.util
 import io
 import multiprocessing
@@ -6,6 +5,7 @@ import os
 import pickle
 import shutil
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from medutils.data import images
 from medutils.data.images import build_array, read_image
@@ -51,9 +53,23 @@ def animation(path: Path) -> None:
     film(0).save(path, format="GIF", save_all=True, append_images=[film(1)])
 
 
+def dicom_film(path: Path, pixels: np.ndarray, kind: str) -> None:
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID, made.SOPInstanceUID = DigitalXRayImageStorageForPresentation, UID("1.2.3")
+    made.set_pixel_data(pixels, kind, 8 * pixels.itemsize)
+    made.save_as(path, enforce_file_format=True)
+
+
 def cut_short(path: Path) -> None:
     film(0, 400, 300).save(path, format="JPEG")
     path.write_bytes(path.read_bytes()[:-2000])
+
+
+def cut_dicom(path: Path) -> None:
+    dicom_film(path, np.arange(1200, dtype=np.uint16).reshape(30, 40), "MONOCHROME2")
+    path.write_bytes(path.read_bytes()[:-400])
 
 
 def outside_program(path: Path) -> None:
@@ -69,6 +85,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder.png": (lambda path: path.mkdir(), "is a directory"),
     "absent.png": (lambda path: None, "no such file"),
     "postscript.png": (outside_program, "no image in it"),
+    "not_dicom.dcm": (lambda path: path.write_bytes(bytes(200)), "no image in it"),
+    "cut.dcm": (cut_dicom, "damaged or cut off"),
     "not_finite.tif": (lambda path: Image.fromarray(np.full((4, 4), np.inf, np.float32)).save(path), "not finite"),
 }
 
@@ -144,6 +162,87 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, top: int) -> No
 def test_sixteen_bits_of_one_value_are_black(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "flat.png")
     assert np.asarray(read_image(tmp_path / "flat.png")).max() == 0
+
+
+def white_is_zero(image: Image.Image, path: Path, compression: str | None) -> None:
+    """Write a TIFF file whose values are those of `image`, and whose tag says that 0 is white."""
+    image.save(path, format="TIFF", compression=compression)
+    content = path.read_bytes()
+    black = struct.pack("<HHIHH", 262, 3, 1, 1, 0)
+    assert content.count(black) == 1
+    path.write_bytes(content.replace(black, struct.pack("<HHIHH", 262, 3, 1, 0, 0)))
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("stored", ["1", "L", "I;16", "F"])
+def test_films_stored_with_white_as_zero_are_not_read_inverted(
+    tmp_path: Path, stored: str, compression: str | None
+) -> None:
+    values = np.arange(256).reshape(16, 16)
+    kinds = {"1": values > 127, "L": values.astype(np.uint8), "F": values.astype(np.float32)}
+    image = Image.fromarray(kinds.get(stored, (values * 257).astype(np.uint16)))
+    white_is_zero(image, tmp_path / "film.tif", compression)
+    expected = 255 - (values > 127) * 255 if stored == "1" else 255 - values
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "film.tif")), expected)
+    image.save(tmp_path / "black.tif", compression=compression)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "black.tif")), 255 - expected)
+    both = build_array([tmp_path / "film.tif", tmp_path / "black.tif"], 16, aspect="squash", cache=tmp_path).pixels
+    np.testing.assert_array_equal(both[0], 255 - both[1])
+
+
+@pytest.mark.parametrize("suffix", ["jpeg", "png", "webp", "tif"])
+@pytest.mark.parametrize(
+    ("stored", "turn"), [(1, None), (6, Image.Transpose.ROTATE_270), (4, Image.Transpose.FLIP_TOP_BOTTOM)]
+)
+def test_a_film_stored_turned_is_turned_upright(tmp_path: Path, suffix: str, stored: int, turn: object) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = stored
+    film().save(tmp_path / f"film.{suffix}", exif=exif, quality=95)
+    film().save(tmp_path / f"plain.{suffix}", quality=95)
+    upright = read_image(tmp_path / f"plain.{suffix}")
+    expected = upright if turn is None else upright.transpose(turn)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / f"film.{suffix}")), np.asarray(expected))
+
+
+def test_a_damaged_exif_block_is_ignored_without_a_word(tmp_path: Path) -> None:
+    film().save(tmp_path / "film.jpeg", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff" + bytes(range(200)))
+    film().save(tmp_path / "plain.jpeg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, plain = (np.asarray(read_image(tmp_path / name)) for name in ("film.jpeg", "plain.jpeg"))
+    np.testing.assert_array_equal(found, plain)
+
+
+@pytest.mark.parametrize("name", ["film.dcm", "IM000001", "1.2.840.113.7"])
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_dicom_film_is_read_by_what_it_holds(tmp_path: Path, name: str, kind: str) -> None:
+    values = np.linspace(0, 4000, 40 * 60).reshape(40, 60).astype(np.uint16)
+    dicom_film(tmp_path / name, values, kind)
+    for mode in ("L", "RGB"):
+        image = read_image(tmp_path / name, mode)
+        assert image.mode == mode and image.size == (60, 40)
+    grey = np.asarray(read_image(tmp_path / name), int)
+    assert (grey[0, 0], grey[-1, -1]) == ((255, 0) if kind == "MONOCHROME1" else (0, 255))
+    [pixels] = build_array([tmp_path / name], 20, aspect="squash", cache=tmp_path / "cache").pixels
+    assert (np.diff(pixels.astype(int).mean(1)) < 0).all() == (kind == "MONOCHROME1")
+
+
+def test_dicom_of_several_frames_or_in_colour_is_skipped_with_the_reason(tmp_path: Path) -> None:
+    dicom_film(tmp_path / "frames.dcm", np.zeros((3, 8, 8), np.uint16), "MONOCHROME2")
+    dicom_film(tmp_path / "colour.dcm", np.zeros((8, 8, 3), np.uint8), "RGB")
+    paths = [*films(tmp_path, 1), tmp_path / "frames.dcm", tmp_path / "colour.dcm"]
+    (_, frames), (_, colour) = build_array(paths, 16, cache=tmp_path / "cache").skipped
+    assert "holds 3 frames; expected one" in frames and "PhotometricInterpretation is RGB" in colour
+
+
+@pytest.mark.parametrize("aspect", ["keep", "squash"])
+def test_films_that_show_nothing_are_told(tmp_path: Path, aspect: images.Aspect) -> None:
+    for name, value in (("white", 255), ("black", 0)):
+        Image.new("RGB", (60, 40), (value,) * 3).save(tmp_path / f"{name}.jpeg")
+    paths = [tmp_path / "white.jpeg", tmp_path / "absent.png", *films(tmp_path, 1), tmp_path / "black.jpeg"]
+    for _ in range(2):  # built, and found again
+        array = build_array(paths, 16, aspect=aspect, cache=tmp_path / "cache")
+        assert array.blank.tolist() == [0, 3] and array.kept.tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize(("mode", "shape"), [("L", (5, 16, 16)), ("RGB", (5, 16, 16, 3))])
@@ -361,16 +460,16 @@ def test_the_bench_gives_its_ratios_without_real_data(
 ) -> None:
     module = bench()
     monkeypatch.setattr(module, "DRAWN", 100)
-    monkeypatch.setattr(module, "REPEATS", 1)
-    result = module.main()
-    assert result["films"] == "drawn" and result["images"] == 100
-    assert result["build_ratio"] > 0 and result["epoch_ratio"] > 1  # a few milliseconds: how fast is for the real films
-    assert "times as fast" in capsys.readouterr().out
+    monkeypatch.setattr(module, "ROUNDS", 1)
+    rounds = module.main()
+    # A few milliseconds: how fast is for the real films.
+    assert rounds.ratios(module.ONE_BY_ONE, "reading an epoch from it")[0] > 1
+    assert "100 drawn films" in capsys.readouterr().out
 
 
 @pytest.mark.real
-def test_real_films_are_read_from_the_array_twenty_times_as_fast() -> None:
-    with contextlib.redirect_stdout(None):
-        result = bench().main()
-    assert result["films"] == "real" and result["images"] == 5840
-    assert result["epoch_ratio"] >= 20
+def test_real_films_are_read_from_the_array_twenty_times_as_fast(capsys: pytest.CaptureFixture[str]) -> None:
+    module = bench()
+    rounds = module.main()
+    assert "5840 real films" in capsys.readouterr().out
+    assert np.median(rounds.ratios(module.ONE_BY_ONE, "reading an epoch from it")) >= 20

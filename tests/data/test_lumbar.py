@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import gdcm
 import numpy as np
 import pandas as pd
 import pydicom
@@ -168,6 +169,67 @@ def test_compressed_syntaxes(tmp_path: Path) -> None:
     assert np.abs(read_values(written(tmp_path / "jpeg.dcm", cosines))[0] - grey).mean() < 3
 
 
+LOSSLESS = {
+    "JPEG Lossless": gdcm.TransferSyntax.JPEGLosslessProcess14,
+    "JPEG Lossless, first order": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    "JPEG-LS": gdcm.TransferSyntax.JPEGLSLossless,
+}
+
+
+def without_loss(path: Path, syntax: str) -> Path:
+    """The slice of `data_set` as a scanner compresses it."""
+    source = gdcm.ImageReader()
+    source.SetFileName(str(written(path.with_name("plain.dcm"), data_set())))
+    change, target = gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    assert source.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(LOSSLESS[syntax]))
+    change.SetInput(source.GetImage())
+    assert change.Change()
+    target.SetFileName(str(path))
+    target.SetFile(source.GetFile())
+    target.SetImage(change.GetOutput())
+    assert target.Write()
+    return path
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS)
+def test_syntaxes_without_loss_that_gdcm_alone_reads(tmp_path: Path, syntax: str) -> None:
+    path = without_loss(tmp_path / "1.dcm", syntax)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
+    np.testing.assert_array_equal(read_values(path)[0], RAMP)
+
+
+def test_a_file_that_ends_the_process_of_its_decoder_is_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = without_loss(tmp_path / "1.dcm", "JPEG Lossless, first order")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\xff\xc3") + 4] = 22  # bits a pixel
+    (tmp_path / "2.dcm").write_bytes(content)
+    with pytest.raises(InputError, match=r"2\.dcm: its pixel data is damaged or cut off \(its decoder broke down"):
+        read_values(tmp_path / "2.dcm")
+    (tmp_path / "3.dcm").write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"3\.dcm: is cut off"):
+        read_values(tmp_path / "3.dcm")
+    np.testing.assert_array_equal(read_values(path)[0], RAMP)  # the next file is read by another process
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_decoder_said_is_in_the_sentence(tmp_path: Path) -> None:
+    path = written(tmp_path / "1.dcm", compressed(JPEG2000Lossless, b"no image at all.", 16))
+    with pytest.raises(InputError) as refusal:
+        read_dicom(path)
+    assert "\n" not in str(refusal.value) and "plugins" not in str(refusal.value)
+    assert str(refusal.value).endswith(")") and ":)" not in str(refusal.value)
+
+
+def test_a_warning_does_not_stand_before_the_sentence(tmp_path: Path) -> None:
+    path = written(tmp_path / "1.dcm", data_set(PixelData=bytes(RAMP.nbytes + 100)))  # pydicom warns of the padding
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_dicom(path)
+
+
 def undecodable() -> Dataset:
     return compressed(MPEG2MPML, b"\x00\x00\x01\xb3" * 20, 8)
 
@@ -243,8 +305,9 @@ def test_targets_keep_empty_cells_and_records_leave_them_out(tmp_path: Path) -> 
     targets = lumbar.load_rsna_targets(tmp_path)
     assert targets.shape == (2, 25) and list(targets.index) == ["7", "12"]
     assert targets.isna().to_numpy().sum() == 1
-    records = lumbar.load_rsna_tables(tmp_path).set_index("record_id")
-    assert len(records) == 49 and records.attrs["unlabelled"] == 1
+    loaded = lumbar.load_rsna_tables(tmp_path)
+    records = loaded.records.set_index("record_id")
+    assert len(records) == 49 and loaded.unlabelled == 1
     severe = records.loc["12:spinal_canal_stenosis_l1_l2"]
     assert (severe["label"], severe["patient"], severe["level"]) == ("Severe", "12", "l1_l2")
     assert "12:spinal_canal_stenosis_l2_l3" not in records.index
@@ -252,7 +315,7 @@ def test_targets_keep_empty_cells_and_records_leave_them_out(tmp_path: Path) -> 
 
 def test_each_condition_belongs_to_the_series_that_shows_it(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(train_csv(("7", NORMAL)))
-    records = lumbar.load_rsna_tables(tmp_path)
+    records = lumbar.load_rsna_tables(tmp_path).records
     shown = records.groupby("condition")["series_description"].unique().map(list).to_dict()
     assert shown == {
         "spinal_canal_stenosis": ["Sagittal T2/STIR"],
@@ -298,7 +361,7 @@ def test_table_that_is_no_text_or_not_there(tmp_path: Path) -> None:
 
 def test_series_are_records_with_orientation_and_weighting(tmp_path: Path) -> None:
     (tmp_path / "train_series_descriptions.csv").write_text(SERIES_CSV)
-    series = lumbar.load_series(tmp_path)
+    series = lumbar.load_series(tmp_path).records
     assert list(series["record_id"]) == ["7/71", "7/72", "7/73"]
     assert list(series["orientation"]) == ["sagittal", "sagittal", "axial"]
     assert list(series["weighting"]) == ["T1", "T2/STIR", "T2"]
@@ -354,7 +417,7 @@ def test_slices_follow_each_other_by_place_not_by_name(tmp_path: Path) -> None:
         made = data_set(InstanceNumber=int(name), ImagePositionPatient=[x, 0, 0])
         written(tmp_path / "train_images/7/71" / f"{name}.dcm", made)
     (tmp_path / "train_series_descriptions.csv").write_text(SERIES_CSV)
-    records = lumbar.load_dicom_tree(tmp_path)
+    records = lumbar.load_dicom_tree(tmp_path).records
     assert list(records["instance"]) == [1, 3, 10, 2]  # the normal of this orientation points to the patient's right
     np.testing.assert_allclose(np.diff(records["position_mm"]), 4)
     assert set(records["label"]) == {"Sagittal T1"} and set(records["orientation"]) == {"sagittal"}
@@ -374,7 +437,7 @@ def test_tilted_axial_stacks_are_ordered_by_the_slices_centres(tmp_path: Path) -
             SeriesDescription="T2 AXIAL",
         )
         written(tmp_path / "train_images/7/73" / f"{name}.dcm", made)
-    records = lumbar.load_dicom_tree(tmp_path)
+    records = lumbar.load_dicom_tree(tmp_path).records
     assert list(records["instance"]) == [4, 3, 2, 1]
     assert set(records["orientation"]) == {"axial"} and set(records["label"]) == {"T2 AXIAL"}
 
@@ -387,7 +450,7 @@ def test_slices_turned_round_keep_their_order(tmp_path: Path, turned: set[int]) 
             InstanceNumber=number, ImagePositionPatient=[-5.0 * number, 0, 0], ImageOrientationPatient=orientation
         )
         written(tmp_path / "train_images/7/71" / f"{9 - number}.dcm", made)
-    records = lumbar.load_dicom_tree(tmp_path)
+    records = lumbar.load_dicom_tree(tmp_path).records
     assert list(records["instance"]) == ([4, 3, 2, 1] if 1 in turned else [1, 2, 3, 4])
     np.testing.assert_allclose(np.diff(records["position_mm"]), 5)
 
@@ -395,7 +458,7 @@ def test_slices_turned_round_keep_their_order(tmp_path: Path, turned: set[int]) 
 def test_coronal_and_oblique_orientations(tmp_path: Path) -> None:
     written(tmp_path / "train_images/7/70/1.dcm", data_set(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]))
     written(tmp_path / "train_images/7/71/1.dcm", data_set(ImageOrientationPatient=[0.1, 0.995, 0, 0, 0, -1]))
-    assert list(lumbar.load_dicom_tree(tmp_path)["orientation"]) == ["coronal", "sagittal"]
+    assert list(lumbar.load_dicom_tree(tmp_path).records["orientation"]) == ["coronal", "sagittal"]
 
 
 def test_faults_in_a_tree_are_named_skipped_and_counted(tmp_path: Path) -> None:
@@ -409,8 +472,8 @@ def test_faults_in_a_tree_are_named_skipped_and_counted(tmp_path: Path) -> None:
     cut.write_bytes(cut.read_bytes()[:-700])
     (tmp_path / "train_images/notes.txt").write_text("a stray file")
     (series / ".DS_Store").write_text("")
-    records = lumbar.load_dicom_tree(tmp_path)
-    assert len(records) == 1
+    loaded = lumbar.load_dicom_tree(tmp_path)
+    assert len(loaded.records) == 1
     found = {
         "2.dcm": "no pixel data",
         "3.dcm": "ImagePositionPatient",
@@ -418,7 +481,7 @@ def test_faults_in_a_tree_are_named_skipped_and_counted(tmp_path: Path) -> None:
         "5.dcm": "not a DICOM file",
         "6.dcm": "cut off",
     }
-    skipped = dict(records.attrs["skipped"])
+    skipped = dict(loaded.skipped)
     assert set(skipped) == {"train_images/notes.txt", *(f"train_images/7/71/{name}" for name in found)}
     assert all(reason in skipped[f"train_images/7/71/{name}"] for name, reason in found.items())
 
@@ -528,7 +591,8 @@ def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
     (tmp_path / "7/empty.png").touch()
     (tmp_path / "7/notes.txt").write_text("none")
     (tmp_path / "8").symlink_to(tmp_path / "7")
-    records = lumbar.load_slices(tmp_path)
+    loaded = lumbar.load_slices(tmp_path)
+    records = loaded.records
     assert dict(zip(records["record_id"], records["patient"], strict=True)) == {
         "11_t1.MHA": "11",
         "12/t2.NII.GZ": "12",
@@ -537,7 +601,19 @@ def test_folder_of_slices_and_volumes(tmp_path: Path) -> None:
         "7/7.png": "7",
     }
     assert list(records["kind"]) == ["volume", "volume", "image", "image", "image"]
-    assert {path for path, _ in records.attrs["skipped"]} == {"7/empty.png", "7/notes.txt", "8"}
+    assert {path for path, _ in loaded.skipped} == {"7/empty.png", "7/notes.txt", "8"}
+
+
+@pytest.mark.parametrize("name", ["1.mha", "1.nii"])
+def test_itk_writes_nothing_before_the_sentence(tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = volume(tmp_path / name, "LPS")
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(b"DimSize", b"DimSise") if name == "1.mha" else content[:70] + b"\xff" + content[71:]
+    )
+    with pytest.raises(InputError, match=name):
+        lumbar.read_volume(path)
+    assert capfd.readouterr().err == ""
 
 
 def test_folder_without_a_slice_is_refused(tmp_path: Path) -> None:
@@ -552,8 +628,9 @@ def test_folder_without_a_slice_is_refused(tmp_path: Path) -> None:
 def test_real_targets(real_data: Path) -> None:
     targets = lumbar.load_rsna_targets(real_data / "rsna_lumbar")
     assert targets.shape == (1975, 25) and targets.isna().to_numpy().sum() == 572
-    records = lumbar.load_rsna_tables(real_data / "rsna_lumbar")
-    assert records.attrs["unlabelled"] == 572
+    loaded = lumbar.load_rsna_tables(real_data / "rsna_lumbar")
+    records = loaded.records
+    assert loaded.unlabelled == 572
     counts = records["label"].value_counts()
     assert counts.to_dict() == {"Normal/Mild": 37_754, "Moderate": 7_960, "Severe": 3_089}
     assert (counts / targets.size * 100).round(1).to_dict() == {"Normal/Mild": 76.5, "Moderate": 16.1, "Severe": 6.3}
@@ -561,7 +638,7 @@ def test_real_targets(real_data: Path) -> None:
 
 @pytest.mark.real
 def test_real_series(real_data: Path) -> None:
-    counts = lumbar.load_series(real_data / "rsna_lumbar")["label"].value_counts().to_dict()
+    counts = lumbar.load_series(real_data / "rsna_lumbar").records["label"].value_counts().to_dict()
     assert counts == {"Axial T2": 2340, "Sagittal T1": 1980, "Sagittal T2/STIR": 1974}
 
 
@@ -577,5 +654,6 @@ def test_real_coordinates(real_data: Path) -> None:
 
 @pytest.mark.real
 def test_real_slices(real_data: Path) -> None:
-    records = lumbar.load_slices(real_data / "lumbar_sagittal_t2")
-    assert len(records) == 60 and records["patient"].nunique() == 12 and not records.attrs["skipped"]
+    loaded = lumbar.load_slices(real_data / "lumbar_sagittal_t2")
+    records = loaded.records
+    assert len(records) == 60 and records["patient"].nunique() == 12 and not loaded.skipped

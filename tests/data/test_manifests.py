@@ -62,7 +62,7 @@ def test_the_loader_of_kermany_names_patients_as_its_manifest_says(tmp_path: Pat
         path = tmp_path / "train" / ("NORMAL" if "IM-" in stem else "PNEUMONIA") / f"{stem}.jpeg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    records = load_kermany(tmp_path)
+    records = load_kermany(tmp_path).records
     read = {Path(file).stem: patient for file, patient in zip(records["path"], records["patient"], strict=True)}
     assert said.items() <= read.items()
 
@@ -72,7 +72,7 @@ def test_the_loader_of_spider_names_patients_as_its_manifest_says(tmp_path: Path
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes(b"-")
     pattern = load_manifest("spider_lumbar").patient_pattern or ""
-    records = load_slices(tmp_path)
+    records = load_slices(tmp_path).records
     named = [re.search(pattern, Path(file).name) for file in records["path"]]
     assert [match and match["patient"] for match in named] == list(records["patient"])
 

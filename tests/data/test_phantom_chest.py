@@ -201,8 +201,9 @@ def test_kermany_has_the_real_layout_names_and_prevalence(kermany: Path) -> None
     }
     assert all(KERMANY_FILES.fullmatch(path.name) for path in files)
     assert kind_of(kermany / "train") == "phantom"
-    records = load_kermany(kermany)
-    assert not records.attrs["skipped"] and not records.attrs["unmatched"]
+    loaded = load_kermany(kermany)
+    records = loaded.records
+    assert not loaded.skipped and not loaded.unmatched
     share = pd.crosstab(records["split"], records["cause"], normalize="index")
     assert share.loc["train"].to_dict() == pytest.approx(
         {"normal": 0.257, "bacterial": 0.485, "viral": 0.258}, abs=0.01
@@ -211,7 +212,7 @@ def test_kermany_has_the_real_layout_names_and_prevalence(kermany: Path) -> None
 
 
 def test_kermany_patients_have_several_films_in_one_split_only(kermany: Path) -> None:
-    patients = load_kermany(kermany).groupby("patient")["split"]
+    patients = load_kermany(kermany).records.groupby("patient")["split"]
     assert patients.nunique().max() == 1
     assert patients.size().max() > 1
 
@@ -239,27 +240,27 @@ def test_six_classes_have_the_real_table_of_class_by_source(six: Path) -> None:
     assert sorted(index["file"]) == list(index["file"])
     found = Counter(zip(index["label"], index["source"], strict=True))
     assert found == {(cell.label, cell.source): round(cell.films * 0.1) for cell in SIX_CLASSES}
-    records = load_composed(six)
-    assert len(records) == len(index) and not records.attrs["skipped"]
+    loaded = load_composed(six)
+    assert len(loaded.records) == len(index) and not loaded.skipped
     assert kind_of(six) == "phantom"
 
 
 def test_six_classes_can_be_told_from_the_source(six: Path) -> None:
-    index = load_composed(six)
+    index = load_composed(six).records
     by_source = index.groupby("source")["label"].agg(lambda labels: labels.value_counts().iloc[0]).sum() / len(index)
     assert by_source == pytest.approx(0.59, abs=0.02)  # as in the real set
     assert by_source > 2 * index["label"].value_counts(normalize=True).iloc[0]
 
 
 def test_the_source_shows_in_size_and_border(six: Path) -> None:
-    index = load_composed(six)
+    index = load_composed(six).records
     sizes = {source: {Image.open(six / file).size for file in rows["path"]} for source, rows in index.groupby("source")}
     assert sizes["nih1000_dinbe"] == {(64, 64)} and sizes["xtbtorch"] == {(96, 96)}
     assert sizes["hannover_covid"] == {(96, 78)}
 
 
 def test_nih_patients_have_normal_and_abnormal_films(six: Path) -> None:
-    index = load_composed(six)
+    index = load_composed(six).records
     labels = index[index["source"] == "nih1000_dinbe"].groupby("patient")["label"].nunique()
     assert 0 < (labels == 2).sum() < len(labels)
 

@@ -108,20 +108,23 @@ def test_worse_canal_stenosis_leaves_less_fluid(study: Study) -> None:
 def test_layout_is_read_by_the_real_loaders(made: Path) -> None:
     assert kind_of(made) == "phantom"
     assert lumbar.load_rsna_targets(made).shape == (6, 25)
-    series, tree, points = (
-        load(made) for load in (lumbar.load_series, lumbar.load_dicom_tree, lumbar.load_coordinates)
+    series, loaded, points = (
+        lumbar.load_series(made).records,
+        lumbar.load_dicom_tree(made),
+        lumbar.load_coordinates(made),
     )
+    tree = loaded.records
     assert series["label"].value_counts().to_dict() == {"Axial T2": 7, "Sagittal T1": 6, "Sagittal T2/STIR": 6}
-    assert not tree.attrs["skipped"] and len(tree) == 6 * (13 + 13 + 15)
+    assert not loaded.skipped and len(tree) == 6 * (13 + 13 + 15)
     assert set(tree["study_id"] + "/" + tree["series_id"]) == set(series["record_id"])
     planes = tree.groupby("series_description")["orientation"].unique().map(list).to_dict()
     assert planes == {"Axial T2": ["axial"], "Sagittal T1": ["sagittal"], "Sagittal T2/STIR": ["sagittal"]}
-    assert len(points) == lumbar.load_rsna_tables(made).shape[0]
+    assert len(points) == lumbar.load_rsna_tables(made).records.shape[0]
 
 
 def test_coordinates_lie_in_the_right_series_and_picture(made: Path) -> None:
     """Each point names a slice that exists; left foramina lie at x above 0, left recesses right of the middle."""
-    tree = lumbar.load_dicom_tree(made)
+    tree = lumbar.load_dicom_tree(made).records
     points = lumbar.load_coordinates(made).astype({"instance_number": int})
     joined = points.merge(tree, left_on=["series_id", "instance_number"], right_on=["series_id", "instance"])
     assert len(joined) == len(points)
@@ -136,7 +139,7 @@ def test_coordinates_lie_in_the_right_series_and_picture(made: Path) -> None:
 
 
 def test_order_by_place_is_not_the_order_of_names(made: Path) -> None:
-    tree = lumbar.load_dicom_tree(made)
+    tree = lumbar.load_dicom_tree(made).records
     orders = {name: list(rows["instance"]) for name, rows in tree.groupby("series_id", sort=False)}
     assert all((np.diff(rows["position_mm"]) > 0).all() for _, rows in tree.groupby("series_id"))
     assert sum(order == sorted(order) for order in orders.values()) in range(1, len(orders) // 2 + 1)
@@ -144,7 +147,7 @@ def test_order_by_place_is_not_the_order_of_names(made: Path) -> None:
 
 
 def test_files_are_dicom_that_says_it_is_a_phantom(made: Path) -> None:
-    paths = [Path(path) for path in lumbar.load_dicom_tree(made)["path"]]
+    paths = [Path(path) for path in lumbar.load_dicom_tree(made).records["path"]]
     headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in paths]
     assert all(str(header.PatientName).startswith("PHANTOM^") for header in headers)
     assert all("Not for clinical use" in header.ImageComments for header in headers)
@@ -157,7 +160,7 @@ def test_files_are_dicom_that_says_it_is_a_phantom(made: Path) -> None:
 
 def test_monochrome1_studies_look_like_the_others(made: Path) -> None:
     """Air behind the back is dark and the fat under the skin bright, however the file stores them."""
-    tree = lumbar.load_dicom_tree(made)
+    tree = lumbar.load_dicom_tree(made).records
     for _, rows in tree[tree["label"] == "Sagittal T1"].groupby("study_id"):
         for window in (None, "header"):
             image = read_dicom(Path(rows["path"].iloc[6]), window)  # type: ignore[arg-type]
@@ -195,7 +198,7 @@ def test_few_studies_already_hold_every_grade() -> None:
 
 def test_slices_are_in_the_layout_of_spider(tmp_path: Path) -> None:
     make_slices(tmp_path, patients=2, seed=0)
-    records = lumbar.load_slices(tmp_path)
+    records = lumbar.load_slices(tmp_path).records
     assert kind_of(tmp_path) == "phantom" and records["patient"].value_counts().to_dict() == {"1": 5, "2": 5}
     pictures = [np.asarray(Image.open(path)) for path in records["path"]]
     assert {(picture.shape, picture.dtype.name) for picture in pictures} == {((320, 256), "uint8")}

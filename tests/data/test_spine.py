@@ -124,6 +124,11 @@ def test_a_missing_file_and_a_folder_without_the_file_are_named(tmp_path: Path):
         spine.open_spine("/dev/null")
 
 
+def test_only_a_dataset_of_the_kind_table_is_opened():
+    with pytest.raises(InputError, match="dataset: found 'rsna_lumbar', of the kind study; expected one of spine"):
+        spine.open_spine(dataset="rsna_lumbar")
+
+
 def test_a_table_of_the_users_own_is_named_by_its_file(phantom: Path):
     assert spine.find_spine(str(phantom)).name == "Dataset_spine"
     assert spine.find_spine("phantom").name == "spine"

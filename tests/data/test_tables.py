@@ -1,11 +1,13 @@
 """The one reader of CSV files, whatever program wrote them."""
 
+import html
 from pathlib import Path
 
 import pytest
 
+from medutils import tables
 from medutils.errors import InputError
-from medutils.tables import count_columns, few, read_csv
+from medutils.tables import count_columns, encoding_note, few, markdown_safe, read_csv
 
 TABLE = "name,value,\nfirst, 1 ,a note\n\nsecond,2\n"
 
@@ -84,6 +86,42 @@ def test_what_is_no_such_table_is_refused(tmp_path: Path, content: str | bytes, 
 def test_what_is_no_file_is_refused(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_csv(tmp_path / name)
+
+
+def test_text_that_is_not_utf8_is_taken_for_windows_and_noted(tmp_path: Path) -> None:
+    path = written(tmp_path, "name,value\nFever 38°,low 90’s\n".encode("cp1252"))
+    assert read_csv(path).to_dict("index") == {2: {"name": "Fever 38°", "value": "low 90’s"}}
+    assert "cp1252" in encoding_note(path) and encoding_note(written(tmp_path, "name\n38°\n")) == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_text_of_several_bytes_a_letter_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(InputError, match=r"not UTF-8 text|no column"):
+        read_csv(written(tmp_path, "name,valué\n1,2\n".encode(encoding)), ("name", "value"))
+
+
+def test_a_table_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "a\n" + "1\n" * 5)
+    monkeypatch.setattr(tables, "MAX_ROWS", 5)
+    assert len(read_csv(path)) == 5
+    monkeypatch.setattr(tables, "MAX_ROWS", 4)
+    with pytest.raises(InputError, match="found more than 4 rows; expected at most as many"):
+        read_csv(path)
+    monkeypatch.setattr(tables, "MAX_BYTES", 11)
+    with pytest.raises(InputError, match="found 12 bytes; expected at most 11"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["COVID-19", "Normal/Mild", "l1_l2", "*a*", "<b>", "`x`", "$1$", "{term}`x`", "[a](b)", "# a", "1. a", "a|b", "\\"],
+)
+def test_markdown_shows_a_name_as_it_is_written(name: str) -> None:
+    from markdown_it import MarkdownIt
+
+    shown = MarkdownIt("commonmark").enable("table").render(markdown_safe(name))
+    assert html.unescape(shown) == f"<p>{name}</p>\n"
+    assert "$" not in markdown_safe(name).replace(r"\$", "") and "{" not in markdown_safe(name).replace(r"\{", "")
 
 
 def test_many_names_are_the_first_of_them_and_a_number() -> None:

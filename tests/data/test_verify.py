@@ -173,6 +173,20 @@ def test_rows_of_a_table_are_counted_and_one_that_is_none_is_corrupt(films: Path
     ]
 
 
+def test_the_genuine_metadata_of_figure_1_is_read_as_windows_text(tmp_path: Path) -> None:
+    folder = tmp_path / "figure1_covid"
+    (folder / "images").mkdir(parents=True)
+    names = [f"COVID-{number:05}" for number in range(1, 56)]
+    for name in names:
+        Image.new("L", (4, 4)).save(folder / f"images/{name}.jpg")
+    rows = [f'{name},,,,COVID-19,,38°,"low 90’s, then better"' for name in names]
+    table = "\n".join(["patientid,offset,sex,age,finding,view,temperature,notes", *rows])
+    (folder / "metadata.csv").write_bytes(table.encode("cp1252"))
+    found = verify(load_manifest("figure1_covid"), Located("figure1_covid", "real", folder))
+    assert found.faults == () and found.counts == {"metadata.csv": 55, "images/*": 55}
+    assert "cp1252" in found.notes["metadata.csv"]
+
+
 def test_the_report_states_counts_and_version(films: Path) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(report(check(films)))
