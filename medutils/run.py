@@ -1,23 +1,20 @@
 """Run a chapter with papermill: checked first, written whole, and not again when nothing changed."""
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from medutils import cache
 from medutils.chapters import Chapter, Parameters, get_chapter, resolve
 from medutils.errors import InputError
-from medutils.evidence import reference_path, reported_path
+from medutils.evidence import reference_paths, reported_path
 from medutils.files import ROOT, scratch, sha256, write_text
 
 OUTPUTS = ("notebook.ipynb", "results.json", "predictions.csv")
 KEY = "key.txt"
-# No open port, and no word from the kernel of what the command says itself: that it was interrupted, say.
-KERNEL = {
-    "KernelManager": {"transport": "ipc"},
-    "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
-}
 
 
 def run_chapter(
@@ -49,29 +46,50 @@ def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress:
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    os.environ["MEDUTILS_RENDERER"] = renderer
     # A kernel's own standard error ends up in the notebook; what tells of progress goes to the terminal itself.
-    os.environ["MEDUTILS_TERMINAL"] = (
-        f"/proc/{os.getpid()}/fd/2" if progress and Path("/proc/self/fd/2").exists() else ""
-    )
+    terminal = f"/proc/{os.getpid()}/fd/2" if progress and Path("/proc/self/fd/2").exists() else ""
+    # The kernel's sockets lie in a folder of their own: no open port, and runs side by side do not meet.
+    with (
+        tempfile.TemporaryDirectory(prefix="medutils-") as sockets,
+        _environment(MEDUTILS_RENDERER=renderer, MEDUTILS_TERMINAL=terminal),
+    ):
+        kernel = {
+            "KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"},
+            # No word from the kernel of what the command says itself: that it was interrupted, say.
+            "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+        }
+        try:
+            papermill.execute_notebook(
+                chapter.notebook,
+                folder / "notebook.ipynb",
+                parameters={**parameters.model_dump(), "out": str(folder)},
+                kernel_name="python3",
+                config=Config(kernel),
+                progress_bar={"desc": chapter.name, "unit": "cell", "leave": False} if progress else False,
+            )
+        except PapermillExecutionError as error:
+            if error.ename == "InputError":  # what the chapter could not write is named by where it was to be
+                raise InputError(error.evalue.replace(str(folder), str(folder.parent))) from None
+            if error.ename == "KeyboardInterrupt":
+                raise KeyboardInterrupt from None
+            raise
+
+
+@contextmanager
+def _environment(**given: str) -> Iterator[None]:
+    """Set variables for the kernel that is started inside, which inherits them, and leave none behind."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
-        papermill.execute_notebook(
-            chapter.notebook,
-            folder / "notebook.ipynb",
-            parameters={**parameters.model_dump(), "out": str(folder)},
-            kernel_name="python3",
-            config=Config(KERNEL),
-            progress_bar={"desc": chapter.name, "unit": "cell", "leave": False} if progress else False,
-        )
-    except PapermillExecutionError as error:
-        if error.ename == "InputError":  # what the chapter could not write is named by where it was to be
-            raise InputError(error.evalue.replace(str(folder), str(folder.parent))) from None
-        raise
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
     """A hash of all that a chapter's outputs depend on: notebook, code it imports, numbers, parameters, data, pins."""
-    stated = [path for path in (reported_path(chapter.name), reference_path(chapter.name)) if path.is_file()]
+    stated = [reported_path(chapter.name), *reference_paths(chapter.name)]
     files = [*chapter_sources(chapter.notebook), chapter.notebook, *stated, ROOT / "requirements.txt"]
     located = chapter.find(parameters)
     data = [located.name, located.kind, sha256(located.path)]

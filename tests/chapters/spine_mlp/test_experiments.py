@@ -14,7 +14,7 @@ from medutils.chapters.spine_mlp import sentences
 from medutils.data.spine import open_spine
 from medutils.errors import InputError
 from medutils.evaluation import Estimate, binary, choose_threshold, evaluate, values
-from medutils.evidence import reported
+from medutils.evidence import reported_values
 from medutils.models.mlp import SpineMLP
 from medutils.training.loop import Settings
 
@@ -83,14 +83,14 @@ def test_no_column_is_praised_when_none_is_missed():
 def test_columns_that_tell_nothing_are_not_said_to_tell_something():
     def area(value: float) -> dict[str, Estimate]:
         found = Estimate(value, value - 0.05, value + 0.05, 310, "")
-        return {"network": found, "logistic regression": found}
+        return {"network": found, "logistic_regression": found}
 
     told = [
-        sentences.added_columns({"all columns": area(0.8), "first six": area(0.9), "last six": area(alone)})
+        sentences.added_columns({"all_columns": area(0.8), "first_six": area(0.9), "last_six": area(alone)})
         for alone in (0.4, 0.5, 0.7)
     ]
     assert ["does not lie above" in text for text in told] == [True, True, False]
-    assert "nothing to take away" in sentences.added_columns({"all columns": area(0.8)})
+    assert "nothing to take away" in sentences.added_columns({"all_columns": area(0.8)})
 
 
 @pytest.mark.parametrize(("printed", "batches"), [(89.5, 4), (90.75, 4), (95.688, 16), (96.688, 16)])
@@ -107,7 +107,7 @@ def test_the_written_metric_depends_on_the_order_of_the_rows():
 
 
 def test_the_writeups_own_digits_are_means_over_its_batches():
-    log = reported("spine_mlp", "log").value
+    log = reported_values("spine_mlp")["log"]
     assert "25 have a validation F1" in (right := sentences.printed_digits(log, {"train": 16, "validation": 4}))
     assert "25 a training F1" in right
     assert "0 have a validation F1" in sentences.printed_digits(log, {"train": 15, "validation": 3})
@@ -139,8 +139,8 @@ def test_the_last_six_columns_are_noise_and_the_first_six_are_not(task: spine.Ta
         ]
         for name, columns in spine.feature_sets(task.columns).items()
     }
-    assert area["last six"].high < 0.65
-    assert area["first six"].value > 0.85
+    assert area["last_six"].high < 0.65
+    assert area["first_six"].value > 0.85
     report = spine.column_report(task).set_index("column")
     assert (report.loc[["Col1", "Col2", "Col4"], "explained"] > 0.9999).all()
     assert (report.loc["Col7":"Col12", "uniform_p"] > 0.001).all()
