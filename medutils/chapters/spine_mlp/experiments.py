@@ -305,16 +305,18 @@ def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    groups = task.records["patient"].to_numpy()
-    # The first takes a millisecond a patient; where each row is one, the second cuts as well.
-    kind = StratifiedKFold if len(groups) > LARGE and task.records["patient"].is_unique else StratifiedGroupKFold
+    patient = task.records["patient"]
+    # To keep groups together takes a millisecond a patient; where each row is one, there is nothing to keep.
+    simple = patient.is_unique and len(patient) > LARGE
+    kind, groups = (StratifiedKFold, None) if simple else (StratifiedGroupKFold, patient.to_numpy())
     folds = Folds([], [], [], [])
     for repeat in range(repeats):
         outer = kind(FOLDS, shuffle=True, random_state=seed + repeat)
         for rest, test in outer.split(task.x, task.y, groups):
             _check_trainable(task, rest)
             inner = kind(FOLDS, shuffle=True, random_state=seed + repeat)
-            train, validation = next(inner.split(task.x[rest], task.y[rest], groups[rest]))
+            of_rest = None if groups is None else groups[rest]
+            train, validation = next(inner.split(task.x[rest], task.y[rest], of_rest))
             folds.repeat.append(repeat)
             folds.train.append(np.random.default_rng(seed).permutation(rest[train]))
             folds.validation.append(rest[validation])

@@ -182,7 +182,7 @@ def test_networks_that_cannot_take_the_films_are_refused_before_the_run():
 def test_the_most_confident_mistakes_are_mistakes_at_the_threshold(trainings):
     one = trainings["002-baseline"][0]
     table = one.predictions()
-    wrong = table[(table["prob_PNEUMONIA"] > one.threshold) != (table["y_true"] == "PNEUMONIA")]
+    wrong = table[(table["prob_PNEUMONIA"] >= one.threshold) != (table["y_true"] == "PNEUMONIA")]
     shown = summaries.most_wrong(one, len(table))
     assert set(shown["record_id"]) == set(wrong["record_id"])
     assert shown["sure"].is_monotonic_decreasing
@@ -315,11 +315,13 @@ def test_write_up_003s_matrix_reads_as_it_says_only_with_the_wrong_class():
     assert (true["recall"], true["precision"]) == pytest.approx((0.977, 0.896), abs=5e-4)
 
 
-def test_by_its_own_rule_write_up_002_chooses_the_baseline():
+def test_write_up_002s_baseline_has_the_highest_recall_and_the_precision_it_misreads_is_its_specificity():
     told = reported_values("pneumonia_cnn")
     read = {name: pneumonia.read_matrix(m) for name, m in pneumonia_sentences.matrices_002(told).items()}
     recall, precision = ({name: one[key] for name, one in read.items()} for key in ("sensitivity", "precision"))
-    assert pneumonia.recommend(recall, precision) == "002-baseline"
+    assert pneumonia.highest_recall(recall, precision) == "002-baseline"
+    assert round(read["002-baseline"]["specificity"], 2) == told["baseline_precision_read"]
+    assert round(precision["002-baseline"], 3) == 0.757
 
 
 def test_choosing_on_the_test_set_flatters_models_that_only_guess(trainings):
