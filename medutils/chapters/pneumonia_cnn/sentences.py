@@ -499,8 +499,8 @@ def limits(films: Films, p: Any) -> list[str]:
     if films.skipped:
         named = few([f"{markdown_safe(path)} ({markdown_safe(why)})" for path, why in films.skipped], 3)
         lines.append(f"Files left out: {named}.")
-    if p.validation == "patient":
+    if p.validation == "patient" and len(films.unmatched) < len(films.records):
         lines.append("Films known to be of one patient stayed together in every split.")
-    else:
+    if p.validation != "patient":
         lines.append(f"Validation films were held out by `{p.validation}`: patients can be on both sides.")
     return lines

@@ -91,6 +91,9 @@ def test_limits_name_what_was_left_out_and_what_is_not_known():
     assert "and 2 more" in text
     assert "The patient of 1 of 4 films is not known" in text
     assert r"own\_\*" in text
+    assert "stayed together" in text
+    none = sentences.limits(films(unmatched=list("abcd")), SimpleNamespace(validation="patient"))
+    assert "stayed together" not in "\n".join(none)
     known = "\n".join(sentences.limits(films(), SimpleNamespace(validation="file")))
     assert "not known" not in known
     assert "held out by `file`" in known
