@@ -8,7 +8,7 @@ from medutils.chapters.spine_mlp.parameters import SpineMLP
 # Seconds, measured on one core of a server processor (Xeon, 2.1 GHz) with the default network of 64 units. They are
 # constants, so that a table is scaled in one way on every machine.
 START = 15.0  # imports, figures and the page
-STEP, REPLICA_STEP = 0.9e-3, 32e-6  # a step of any number of replicas, and what each replica adds
+STEP, REPLICA_STEP = 1.1e-3, 40e-6  # a step of any number of replicas, and what each replica adds
 LINE, LINE_ROW = 6e-3, 0.6e-6  # a logistic regression, and what each of its rows adds
 RESAMPLED_ROW = 0.1e-6  # a row in a resample of the bootstrap, for all metrics of two classes
 GROUPED_ROW = 0.75e-3  # a row in a cut that keeps patients together

@@ -63,7 +63,7 @@ def column_table(report: pd.DataFrame) -> pd.DataFrame:
 def split_by(task: Task, shared: int) -> str:
     """Whether the rows were split as they are or by patient, and how many patients are on both sides."""
     if task.records["patient"].is_unique:
-        return "Each row is a patient of its own, so no patient is on both sides."
+        return "Each row is taken for one patient, so the rows are split as they are."
     return (
         f"The table names {task.records['patient'].nunique()} patients, so a fifth of the patients was put aside and "
         f"not a fifth of the rows, unlike in the write-up. Patients on both sides: {shared}."

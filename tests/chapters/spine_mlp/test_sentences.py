@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from medutils.chapters.spine_mlp import sentences
+from medutils.chapters.spine_mlp.experiments import Task
 from medutils.evaluation import Estimate
 
 NAN = float("nan")
@@ -43,6 +44,14 @@ def test_what_added_columns_do_to_the_network(every: float, words: str):
     ablation = {name: {"network": around(value), "logistic_regression": around(value)} for name, value in areas.items()}
     assert words in sentences.added_columns(ablation)
     assert "nan" not in sentences.added_columns(ablation)
+
+
+@pytest.mark.parametrize(("patients", "words"), [("abcd", "taken for one patient"), ("aabb", "names 2 patients")])
+def test_nothing_is_said_of_patients_that_a_table_does_not_name(patients: str, words: str):
+    task = Task(pd.DataFrame({"patient": list(patients)}), "Normal", "Abnormal")
+    assert words in sentences.split_by(task, 0)
+    assert ("on both sides" in sentences.split_by(task, 0)) == (patients == "aabb")
+    assert ("taken for one patient" in sentences.rows_are_patients(task)) == (patients == "abcd")
 
 
 def test_a_table_without_the_added_columns_has_none_to_take_away():
