@@ -8,6 +8,7 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from medutils.files import ROOT, cache_dir, explain, sha256, written_whole
 
 PACKAGE = "medutils"
+ENTRY_POINT = re.compile(r"([a-z_][\w.]*):[a-z_]\w*")
 
 
 def kept(kind: str, make: Callable[[Path], object], key: str, suffix: str = "") -> Path:
@@ -93,8 +95,9 @@ def hash_of(files: Iterable[Path]) -> str:
 def sources_of(modules: Iterable[str]) -> frozenset[Path]:
     """The files of modules of this package and of all they import, directly or not.
 
-    Imports inside functions count, those for type checkers alone do not. A JSON file of a module's name beside it,
-    which holds its numbers, belongs to it. What is imported by a name put together at run time is not seen.
+    Imports inside functions count, and so do modules named as entry points are (`"spine:load_spine"`, of a module beside
+    the one that says so); imports for type checkers alone do not. A JSON file of a module's name beside it, which holds
+    its numbers, belongs to it. What is imported by a name put together at run time is not seen.
     """
     found: dict[str, Path] = {}
     ahead = list(modules)
@@ -131,6 +134,9 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
             above = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
             base = ".".join(filter(None, (above, node.module)))
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if found := ENTRY_POINT.fullmatch(node.value):
+                yield f"{package}.{found[1]}"
         else:
             yield from _names(node, package)
 

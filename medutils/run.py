@@ -11,10 +11,11 @@ from medutils import cache
 from medutils.chapters import Chapter, Parameters, get_chapter, resolve
 from medutils.errors import InputError
 from medutils.evidence import reference_paths, reported_path
-from medutils.files import ROOT, scratch, sha256, write_text
+from medutils.files import MANIFESTS, ROOT, scratch, sha256, write_text
 
 OUTPUTS = ("notebook.ipynb", "results.json", "predictions.csv")
 KEY = "key.txt"
+SHARED = (ROOT / "requirements.txt", *sorted(MANIFESTS.rglob("*.yaml")))  # what every executed page rests on
 
 
 def run_chapter(
@@ -90,18 +91,18 @@ def _environment(**given: str) -> Iterator[None]:
 def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
     """A hash of all that a chapter's outputs depend on: notebook, code it imports, numbers, parameters, data, pins."""
     stated = [reported_path(chapter.name), *reference_paths(chapter.name)]
-    files = [*chapter_sources(chapter.notebook), chapter.notebook, *stated, ROOT / "requirements.txt"]
+    files = [*notebook_sources(chapter.notebook, chapter.parameters.__module__), chapter.notebook, *stated]
     located = chapter.find(parameters)
     data = [located.name, located.kind, sha256(located.path)]
-    return cache.digest([cache.hash_of(files), parameters.model_dump_json(), data])
+    return cache.digest([cache.hash_of([*files, *SHARED]), parameters.model_dump_json(), data])
 
 
-def chapter_sources(notebook: Path) -> frozenset[Path]:
-    """The files of this package that a notebook's cells import, directly or not."""
+def notebook_sources(notebook: Path, *modules: str) -> frozenset[Path]:
+    """The files of this package that a notebook's cells, or `modules` beside them, import, directly or not."""
     import nbformat
 
     cells = [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-    return cache.sources_of(cache.imports_of("\n".join(cells)))
+    return cache.sources_of({*modules, *cache.imports_of("\n".join(cells))})
 
 
 def run_if_changed(

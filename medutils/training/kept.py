@@ -24,7 +24,7 @@ from medutils.training import trainer
 from medutils.training.loop import Progress, Settings, load_weights, one_thread, probabilities
 from medutils.training.pretraining import phantom_weights
 
-MAX_JOBS = 8  # trainings at once: each holds the films in memory
+MAX_JOBS = 8  # trainings at once: each holds a network and what it learns with in memory
 
 
 @dataclass(frozen=True)
@@ -200,14 +200,13 @@ def train_all(
     ordered = sorted(variants, key=lambda name: bool(variants[name].design.backbone))
     designs = [plan.adapt(variant).design for variant in variants.values()]
     for size in {design.size for design in designs}:
-        films.fingerprint(size)  # decoded here, once, and not in every process
+        films.fingerprint(size)  # decoded and hashed here, once, and not in every process
     on_backbones = [design for design in designs if design.backbone and plan.weights == "phantom"]
     needed = {(design.backbone, design.channels): design for design in on_backbones}
-    sent = films.without_pixels()
     work = [
         *(delayed(_apart)(phantom_weights, design) for design in needed.values()),
         *(
-            delayed(_apart)(_train_for, os.getpid(), sent, variants[name], plan.seed + number, plan, begin[number])
+            delayed(_apart)(_train_for, os.getpid(), films, variants[name], plan.seed + number, plan, begin[number])
             for name in ordered
             for number in range(seeds)
         ),
