@@ -95,8 +95,8 @@ def hash_of(files: Iterable[Path]) -> str:
 def sources_of(modules: Iterable[str]) -> frozenset[Path]:
     """The files of modules of this package and of all they import, directly or not.
 
-    Imports inside functions count, and so do modules named as entry points are (`"spine:load_spine"`, of a module beside
-    the one that says so); imports for type checkers alone do not. A JSON file of a module's name beside it, which holds
+    Imports inside functions count, and so do modules named as entry points are (`"spine:load_spine"`, a module beside
+    the one that says so). Imports for type checkers alone do not. A JSON file of a module's name beside it, which holds
     its numbers, belongs to it. What is imported by a name put together at run time is not seen.
     """
     found: dict[str, Path] = {}

@@ -148,7 +148,7 @@ def counter(what: str) -> Callable[[int, int], None]:
     def tell(done: int, total: int) -> None:
         if terminal := os.environ.get("MEDUTILS_TERMINAL"):
             with open(terminal, "w") as out:  # noqa: PTH123 - a device, not a file
-                print(f"\r{what} {done} of {total} ", end="", file=out)
+                print(f"\r{what} {done} of {total} " if done < total else "\r\x1b[K", end="", file=out)
 
     return tell
 

@@ -23,6 +23,7 @@ from medutils.tables import check_predictions
 from medutils.training import trainer
 from medutils.training.loop import Progress, Settings, load_weights, one_thread, probabilities
 from medutils.training.pretraining import phantom_weights
+from medutils.training.workers import end_with
 
 MAX_JOBS = 8  # trainings at once: each holds a network and what it learns with in memory
 
@@ -232,12 +233,8 @@ def _apart(work: Callable[..., object], *given: object) -> None:
 
 def _train_for(asker: int, films: Films, variant: Variant, seed: int, plan: Plan, start: Training | None) -> None:
     """Train for a process as long as it lives: when it is killed, what has been learned by then is on disk."""
-
-    def go_on(*_: int) -> None:
-        if asker not in (os.getpid(), os.getppid()):
-            os._exit(1)  # an exception would only end the training, not the process
-
-    train_variant(films, variant, seed, plan, start, go_on)
+    end_with(asker)
+    train_variant(films, variant, seed, plan, start)
 
 
 def check_networks(variants: Mapping[str, Variant], plan: Plan) -> None:
