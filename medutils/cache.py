@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from medutils.files import ROOT, cache_dir, explain, sha256, written_whole
+from medutils.files import ROOT, cache_dir, explain, sha256, write_text, written_whole
 
 PACKAGE = "medutils"
 ENTRY_POINT = re.compile(r"([a-z_][\w.]*):[a-z_]\w*")
@@ -46,6 +46,19 @@ def kept(kind: str, make: Callable[[Path], object], key: str, suffix: str = "") 
                 with written_whole(path) as part:
                     make(part)
     return path
+
+
+def unless_made(stamp: Path, key: str, outputs: Iterable[Path], make: Callable[[], object]) -> bool:
+    """Make `outputs` where the user wants them, unless the file `stamp` says that they are of this key; True when made.
+
+    For what is not kept in the cache: a chapter's run, the rendered site. A `make` that fails leaves no stamp.
+    """
+    if stamp.is_file() and stamp.read_text() == key and all(output.is_file() for output in outputs):
+        return False
+    stamp.unlink(missing_ok=True)
+    make()
+    write_text(stamp, key)
+    return True
 
 
 def place(kind: str, key: str, suffix: str = "") -> Path:
@@ -88,7 +101,8 @@ def code_of(function: Callable[..., object]) -> str:
 
 def hash_of(files: Iterable[Path]) -> str:
     """Hash of files' names and contents."""
-    content = "\n".join(f"{file.relative_to(ROOT).as_posix()} {sha256(file)}" for file in sorted(files))
+    names = {file: file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name for file in files}
+    content = "\n".join(f"{name} {sha256(file)}" for file, name in sorted(names.items()))
     return hashlib.sha256(content.encode()).hexdigest()
 
 

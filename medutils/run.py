@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ from medutils import cache
 from medutils.chapters import Chapter, Parameters, get_chapter, resolve
 from medutils.errors import InputError
 from medutils.evidence import reference_paths, reported_path
-from medutils.files import MANIFESTS, ROOT, scratch, sha256, write_text
+from medutils.files import BOOK, MANIFESTS, ROOT, scratch, sha256
 
 if TYPE_CHECKING:
     from jupyter_client import KernelManager
 
-OUTPUTS = ("notebook.ipynb", "results.json", "predictions.csv")
+NOTEBOOK = "notebook.ipynb"
+OUTPUTS = (NOTEBOOK, "results.json", "predictions.csv")
 KEY = "key.txt"
 LOCK = ".medutils-run.lock"
 GRACE = 3.0  # seconds that a kernel gets to end
@@ -47,7 +49,7 @@ def run_chapter(
     if out.exists() and not out.is_dir():
         raise InputError(f"out: {out} is a file; expected a folder")
     with scratch(out) as part, alone(out):
-        _papermill(chapter, parameters, part, progress, renderer)
+        _papermill(chapter.notebook, {**parameters.model_dump(), "out": str(part)}, part, progress, renderer)
         return [file.replace(out / file.name) for file in sorted(part.iterdir())]
 
 
@@ -66,7 +68,7 @@ def alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress: bool, renderer: str) -> None:
+def _papermill(notebook: Path, parameters: Mapping[str, Any], folder: Path, progress: bool, renderer: str) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -78,14 +80,14 @@ def _papermill(chapter: Chapter, parameters: Parameters, folder: Path, progress:
     with _environment(given), _kernel() as kernel:
         try:
             papermill.execute_notebook(
-                chapter.notebook,
-                folder / "notebook.ipynb",
-                parameters={**parameters.model_dump(), "out": str(folder)},
+                notebook,
+                folder / NOTEBOOK,
+                parameters=parameters,
                 km=kernel,
                 kernel_name="python3",
                 # No word from the kernel of what the command says itself: that it was interrupted, say.
                 extra_arguments=["--log-level=CRITICAL"],
-                progress_bar={"desc": chapter.name, "unit": "cell", "leave": False} if progress else False,
+                progress_bar={"desc": notebook.stem, "unit": "cell", "leave": False} if progress else False,
             )
         except PapermillExecutionError as error:
             if error.ename == "InputError":  # what the chapter could not write is named by where it was to be
@@ -165,12 +167,19 @@ def run_if_changed(
     name: str, given: Mapping[str, Any], out: Path, profile: str | None = None, progress: bool = True
 ) -> bool:
     """Run a chapter for the site unless `out` holds what the same inputs gave before; True when it was run."""
-    parameters = resolve(name, given, profile)
-    key = chapter_key(get_chapter(name), parameters)
-    kept = out / KEY
-    if kept.is_file() and kept.read_text() == key and all((out / output).is_file() for output in OUTPUTS):
-        return False
-    kept.unlink(missing_ok=True)
-    run_chapter(name, given, out, profile, progress, renderer="book")
-    write_text(kept, key)
-    return True
+    key = chapter_key(get_chapter(name), resolve(name, given, profile))
+    run = partial(run_chapter, name, given, out, profile, progress, renderer="book")
+    return cache.unless_made(out / KEY, key, [out / output for output in OUTPUTS], run)
+
+
+def run_page_if_changed(notebook: Path, out: Path, progress: bool = True) -> bool:
+    """The same for a page that is a notebook without parameters, over the numbers of all chapters."""
+    numbers = [path for folder in ("reported", "reference") for path in (BOOK / folder).glob("*.*")]
+    key = cache.hash_of([*notebook_sources(notebook), notebook, *numbers, *SHARED])
+
+    def run() -> None:
+        with scratch(out) as part, alone(out):
+            _papermill(notebook, {}, part, progress, "book")
+            (part / NOTEBOOK).replace(out / NOTEBOOK)
+
+    return cache.unless_made(out / KEY, key, [out / NOTEBOOK], run)
