@@ -16,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from medutils.chapters import get_chapter
 from medutils.errors import InputError
+from medutils.plots import counter
 from medutils.run import run_chapter
 
 
@@ -164,3 +165,13 @@ def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_sweeps_what_it_
     assert names(runs.folder / "cwd") == []
     assert runs.start("").wait(60) == 0
     assert names(runs.folder / "out" / "out") == ["notebook.ipynb"]
+
+
+def test_progress_leaves_an_empty_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    terminal = tmp_path / "terminal"
+    monkeypatch.setenv("MEDUTILS_TERMINAL", str(terminal))
+    tell = counter("training")
+    tell(1, 2)
+    assert terminal.read_text() == "\rtraining 1 of 2 "
+    tell(2, 2)
+    assert terminal.read_text() == "\r\x1b[K"  # erases the line

@@ -1,6 +1,5 @@
 """The films chapter: splits that keep patients together, trainings that are kept, and what the write-ups' errors do."""
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -364,14 +363,6 @@ def test_a_guess_on_few_films_can_look_like_anything(trainings):
     table = pneumonia.small_validation({"guess": [guess], "certain": [certain]}, one.films.positive, 4, 500, 0)
     assert table.loc["guess", "high"] - table.loc["guess", "low"] > 0.2
     assert (table.loc["certain"] == 1).all()
-
-
-def test_a_killed_asker_ends_its_trainings(films, monkeypatch):
-    monkeypatch.setattr(fitting, "train_variant", lambda *given: given[-1](1, 6))
-    fitting._train_for(os.getpid(), films, VARIANTS["002-baseline"], 0, PLAN, None)
-    monkeypatch.setattr(os, "_exit", lambda code: (_ for _ in ()).throw(SystemExit(code)))
-    with pytest.raises(SystemExit):
-        fitting._train_for(-1, films, VARIANTS["002-baseline"], 0, PLAN, None)
 
 
 def test_temperature_scaling_finds_the_temperature_that_logits_were_made_with():
