@@ -172,6 +172,6 @@ def test_progress_leaves_an_empty_line_behind(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("MEDUTILS_TERMINAL", str(terminal))
     tell = counter("training")
     tell(1, 2)
-    assert terminal.read_text() == "\rtraining 1 of 2 "
+    assert terminal.read_bytes() == b"\rtraining 1 of 2 "
     tell(2, 2)
-    assert terminal.read_text() == "\r\x1b[K"  # erases the line
+    assert terminal.read_bytes() == b"\r\x1b[K"  # erases the line
