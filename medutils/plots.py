@@ -145,7 +145,7 @@ def films(images: np.ndarray, titles: Sequence[str], title: str, columns: int = 
 def counter(what: str) -> Callable[[int, int], None]:
     """A progress callback that writes to the terminal a run was started from, and nothing into the page."""
 
-    return lambda done, total: to_terminal(f"\r{what} {done} of {total} ")
+    return lambda done, total: to_terminal(f"\r{what} {done} of {total} " if done < total else "\r\x1b[K")
 
 
 def to_terminal(text: str) -> None:
