@@ -13,7 +13,7 @@ unexport PYTHONPATH
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-book: $(READY)  ## execute every chapter that changed and render the site to _build/html (TORCH=cpu: no CUDA packages)
+book: $(READY)  ## execute every chapter that changed and render the site to _build/html (TORCH=cpu: no CUDA packages; MEDICAL3D=1: weights for volumes)
 	@$(BIN)/medutils book
 
 test: $(READY) lint  ## lint, unit tests, the regression of the notebooks, the site in a browser

