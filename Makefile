@@ -1,7 +1,8 @@
 # The commands of the book; `make` alone lists them.
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/ready-$(or $(TORCH),default)
+READY := $(VENV)/ready-$(or $(TORCH),default)$(if $(MEDICAL3D),-medical3d)
+WHAT := -r requirements.txt $(if $(MEDICAL3D),-e '.[medical3d]')
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -12,7 +13,7 @@ unexport PYTHONPATH
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-book: $(READY)  ## execute every chapter that changed and render the site to _build/html (TORCH=cpu: no CUDA packages)
+book: $(READY)  ## execute every chapter that changed and render the site to _build/html (TORCH=cpu: no CUDA packages; MEDICAL3D=1: weights for volumes)
 	@$(BIN)/medutils book
 
 test: $(READY) lint  ## lint, unit tests, the regression of the notebooks, the site in a browser
@@ -49,10 +50,10 @@ $(READY): requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifeq ($(TORCH),cpu)
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
-	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python --torch-backend cpu -r requirements.txt
+	@PATH="$(PATH):$(CURDIR)/$(BIN)" uv pip install --quiet --python $(BIN)/python --torch-backend cpu $(WHAT)
 else
-	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -r requirements.txt; \
-	else $(BIN)/python -m pip install --quiet -r requirements.txt; fi
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python $(WHAT); \
+	else $(BIN)/python -m pip install --quiet $(WHAT); fi
 endif
 	@printf '%-24s%-12s%7d.0 s\n' environment installed $$(( $$(date +%s) - $$(cat $(VENV)/started) ))
 	@rm -f $(VENV)/ready-*

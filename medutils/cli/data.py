@@ -8,7 +8,10 @@ import typer
 
 from medutils.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="The datasets of the book: list, show, fetch, verify, make, audit.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The datasets of the book: list, show, fetch, verify, make, audit; its pretrained weights: list, show.",
+)
 
 Name = Annotated[str, typer.Argument(help="The dataset's name, as `medutils data list` gives it.")]
 Data = Annotated[str, typer.Option(help="auto, phantom, or the path of a file or folder.")]
@@ -22,30 +25,35 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers
 
 @app.command("list")
 def list_() -> None:
-    """List all datasets and where each is found."""
+    """List all datasets and all pretrained weights, and where each is found."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Column, Table
 
     from medutils.data.manifest import data_roots, load_manifest, manifest_names
+    from medutils.models.weights import weights_manifest, weights_names
 
     data_roots()
-    table = Table(*(Column(name, overflow="fold") for name in ("name", "title", "found")))
-    for name in manifest_names():
-        table.add_row(name, load_manifest(name).title, escape(_where(name)))
-    Console().print(table)
+    datasets = [(name, load_manifest(name).title, _where(name)) for name in manifest_names()]
+    weights = [(name, weights_manifest(name).title, _installed(name)) for name in weights_names()]
+    for heading, rows in (("dataset", datasets), ("weights", weights)):
+        table = Table(*(Column(name, overflow="fold") for name in (heading, "title", "found")))
+        for row in rows:
+            table.add_row(*map(escape, row))
+        Console().print(table)
 
 
 @app.command()
 def show(name: Name) -> None:
-    """Print a dataset's card: what it is, its licence and counts, known faults, and how to get it."""
+    """Print the card of a dataset or of pretrained weights: what it is, its licence, known faults, how to get it."""
     from rich.console import Console
     from rich.markdown import Markdown
 
     from medutils.data.manifest import load_manifest
-    from medutils.site.cards import card
+    from medutils.models.weights import weights_manifest, weights_names
+    from medutils.site.cards import card, weights_card
 
-    text = card(load_manifest(name))
+    text = weights_card(weights_manifest(name)) if name in weights_names() else card(load_manifest(name))
     Console().print(Markdown(text.partition("\n")[2].replace("{cite}", "")))
 
 
@@ -143,3 +151,15 @@ def _where(name: str) -> str:
         return "not at hand"
     except InputError as error:
         return str(error)
+
+
+def _installed(name: str) -> str:
+    """The packages that hold pretrained weights, or how to get them."""
+    from medutils.models.weights import find, weights_manifest
+
+    weights = weights_manifest(name)
+    try:
+        find(weights)
+    except InputError:
+        return f"not installed: {weights.install}"
+    return f"installed: {', '.join(part.package for part in weights.parts)}"

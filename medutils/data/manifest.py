@@ -6,43 +6,25 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from medutils import cache
 from medutils.errors import InputError
 from medutils.files import MANIFESTS, cache_dir, explain
+from medutils.schema import ADDRESS, Address, Count, Licence, Named, Strict, Text, read_named
 
 PHANTOM_MARK = "PHANTOM.json"
 
-Text = Annotated[str, Field(min_length=1)]
-ADDRESS = r"^https://[\w-]+(\.[\w-]+)+(:\d+)?([/?#]\S*)?$"
-Address = Annotated[str, Field(pattern=ADDRESS)]
-Count = Annotated[int, Field(strict=True, ge=0)]
 Version = Annotated[dict[Text, Count], Field(min_length=1)]
 Counts = Annotated[
     Annotated[Count, Tag("number")] | Annotated[Version, Tag("version")],
     Discriminator(lambda value: "version" if isinstance(value, dict) else "number"),
 ]
-# What PyYAML raises for a file that is no YAML, or whose tags do not fit their values.
-NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Licence(_Strict):
-    """The terms a dataset is given under, and what they let a reader do."""
-
-    name: Text
-    url: Address | None = None
-    allows: Text
-
-
-class Archive(_Strict):
+class Archive(Strict):
     """A zip or tar file to fetch: its name, direct address, SHA-256 where known, and the folder in it to take."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -51,7 +33,7 @@ class Archive(_Strict):
     root: str = ""
 
 
-class Source(_Strict):
+class Source(Strict):
     """One place a dataset can be had from.
 
     `archive` is the file that `medutils data fetch` downloads without an account. `steps` are what a reader does who
@@ -75,7 +57,7 @@ class Source(_Strict):
         return self
 
 
-class Films(_Strict):
+class Films(Strict):
     """Films of one class of a composed set that come from one place, or from several that are not told apart.
 
     `datasets` have a manifest, `others` are the addresses of those that have none. `source` is their value in the set's
@@ -83,8 +65,8 @@ class Films(_Strict):
     write-up; without a number, none is known to be from there.
     """
 
-    datasets: list[Text] = []
-    others: list[Address] = []
+    datasets: list[Text] = Field(default_factory=list)
+    others: list[Address] = Field(default_factory=list)
     source: Text | None = None
     measured: Count | None = None
     write_up: Count | None = None
@@ -98,7 +80,7 @@ class Films(_Strict):
         return self
 
 
-class Manifest(_Strict):
+class Manifest(Named):
     """What a dataset is: its classes, licence, citation, sources, layout, counts, faults and stand-in.
 
     `counts` says how many there are, or, where a dataset is known in several versions, how many in each version. A key
@@ -108,7 +90,6 @@ class Manifest(_Strict):
     takes the films of each class from. `classes` is empty where nothing is labelled.
     """
 
-    name: Text
     title: Text
     task: Text
     classes: list[Text]
@@ -117,15 +98,15 @@ class Manifest(_Strict):
     citation: list[Text] = Field(min_length=1)
     sources: list[Source] = Field(min_length=1)
     folder: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
-    files: list[Text] = []
-    optional: list[Text] = []
+    files: list[Text] = Field(default_factory=list)
+    optional: list[Text] = Field(default_factory=list)
     layout: Text
     counts: dict[Text, Counts] = Field(min_length=1)
     patient: Text
     patient_pattern: str | None = None
-    columns: dict[str, str] = {}
-    recipe: dict[str, Annotated[list[Films], Field(min_length=1)]] = {}
-    faults: list[Text] = []
+    columns: dict[str, str] = Field(default_factory=dict)
+    recipe: dict[str, Annotated[list[Films], Field(min_length=1)]] = Field(default_factory=dict)
+    faults: list[Text] = Field(default_factory=list)
     phantom: Text
 
     @field_validator("patient_pattern")
@@ -169,18 +150,6 @@ class Manifest(_Strict):
         return {name for rows in self.recipe.values() for films in rows for name in films.datasets}
 
 
-class _OnceOnly(yaml.SafeLoader):
-    """YAML in which a mapping may hold a key once only; PyYAML itself keeps the last and says nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep)
-        if len(mapping) < len(node.value):
-            keys = [str(key.value) for key, _ in node.value]
-            twice = next((key for key in keys if keys.count(key) > 1), keys[0])
-            raise yaml.YAMLError(f"{twice}: found more than once in one mapping; expected each key once")
-        return mapping
-
-
 @dataclass(frozen=True)
 class Located:
     """A dataset on disk: which one, where, and whether its content is real or a phantom."""
@@ -203,28 +172,7 @@ def load_manifest(name: str) -> Manifest:
     """Read and check `data_manifests/<name>.yaml`; `InputError` when there is none or it does not fit the schema."""
     if name not in (known := manifest_names()):
         raise InputError(f"dataset '{name}' is not known; there are {', '.join(known)}")
-    path = MANIFESTS / f"{name}.yaml"
-    try:
-        found = Manifest.model_validate(yaml.load(path.read_bytes(), _OnceOnly))  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise explain(error, path) from error
-    except ValidationError as error:
-        raise InputError(f"{path}: {_first_fault(error)}") from error
-    except NO_YAML as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    if found.name != name:
-        raise InputError(f"{path}: name: found '{found.name}'; expected '{name}', as the file is called")
-    return found
-
-
-def _first_fault(error: ValidationError) -> str:
-    """The first thing wrong: its key, what was expected, and what was found where that is short."""
-    first = error.errors()[0]
-    found = f"; found {first['input']!r:.60}" if isinstance(first["input"], str | int | float) else ""
-    if first["type"] == "value_error":
-        found = ""  # our own sentences say it
-    words = [".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
-    return " ".join(": ".join(filter(None, words)).split()) + found
+    return read_named(MANIFESTS / f"{name}.yaml", Manifest)
 
 
 def kind_of(path: Path) -> Literal["real", "phantom"]:

@@ -5,7 +5,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -13,6 +13,8 @@ from medutils.data.manifest import Manifest, Source, load_manifest, manifest_nam
 from medutils.data.registry import DATASETS
 from medutils.data.verify import total_of
 from medutils.files import BOOK, write_text
+from medutils.models.weights import Weights
+from medutils.schema import Licence
 from medutils.tables import SPLITS, markdown_safe
 
 PAGE, GLOSSARY = BOOK / "datasets.md", BOOK / "glossary.md"
@@ -58,6 +60,23 @@ def card(manifest: Manifest) -> str:
     return _joined(manifest, _parts(manifest))
 
 
+def weights_card(weights: Weights) -> str:
+    """The card of pretrained weights as plain Markdown, for a terminal."""
+    facts = {
+        "Name": f"`{weights.name}`",
+        "Trained on": weights.trained_on,
+        "Network": f"`{weights.network}`, {weights.parameters:,} parameters",
+        "Input": f"{' × '.join(map(str, weights.input_size))}, mean {weights.mean}, deviation {weights.std}",
+        "Licence": _licence(weights.licence),
+        "Cite": _cited(weights.citation),
+        "Packages": ", ".join(f"{part.package} {part.version} (`{part.file}`)" for part in weights.parts),
+        "SHA-256": f"`{weights.sha256}`",
+        "Install": f"`{weights.install}`",
+    }
+    parts = [f"## {weights.title}", _facts_list(facts), "**Known limits**", _list(weights.limits)]
+    return "\n\n".join([f"({weights.name})=", *parts]) + "\n"
+
+
 def section(manifest: Manifest, audited: dict[str, Any] | None = None) -> str:
     """The card as a section of the book: steps folded away, and the findings of an audit where one is given."""
     parts = _parts(manifest)
@@ -95,16 +114,28 @@ def _parts(manifest: Manifest) -> dict[str, str]:
 
 
 def _facts(manifest: Manifest) -> str:
-    licence = f"[{manifest.licence.name}]({manifest.licence.url})" if manifest.licence.url else manifest.licence.name
     facts = {
         "Name": f"`{manifest.name}`, in the folder `{manifest.folder}`",
         "Classes": ", ".join(map(markdown_safe, manifest.classes)) or "none",
         "Positive class": markdown_safe(manifest.positive or ""),
         "Patient": manifest.patient.strip(),
-        "Licence": f"{licence}. {manifest.licence.allows.strip()}",
-        "Cite": " ".join(f"{{cite}}`{key}`" for key in manifest.citation),
+        "Licence": _licence(manifest.licence),
+        "Cite": _cited(manifest.citation),
     }
-    return _list(f"**{name}**: {fact}" for name, fact in facts.items() if fact)
+    return _facts_list(facts)
+
+
+def _facts_list(facts: Mapping[str, str]) -> str:
+    return _list(f"**{name}**: {fact.strip()}" for name, fact in facts.items() if fact)
+
+
+def _licence(licence: Licence) -> str:
+    name = f"[{licence.name}]({licence.url})" if licence.url else licence.name
+    return f"{name}. {licence.allows.strip()}"
+
+
+def _cited(keys: Iterable[str]) -> str:
+    return " ".join(f"{{cite}}`{key}`" for key in keys)
 
 
 def _place(source: Source) -> str:

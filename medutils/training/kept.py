@@ -19,6 +19,7 @@ from medutils.evaluation import Rule, choose_threshold, fit_temperature
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.transfer import make_classifier
+from medutils.models.weights import weights_of
 from medutils.tables import check_predictions
 from medutils.training import trainer
 from medutils.training.loop import Progress, Settings, load_weights, one_thread, probabilities
@@ -167,6 +168,8 @@ def train_variant(
     state = start.state if start is not None else None
     backbone = phantom_weights(variant.design) if own and plan.weights == "phantom" else None
     weights = [trainer.tensors_hash(part) if part is not None else "" for part in (state, backbone)]
+    if recipe.pretrained and (installed := weights_of(variant.design.backbone)):
+        weights.append(installed.sha256)
     split = [films.y.tolist(), *(part.tolist() for part in rows.values())]
     depends = [asdict(recipe), seed, weights, split, films.classes, films.fingerprint(size)]
     key = cache.key_of(trainer.train, *depends, torch.__version__, torch.get_num_threads())

