@@ -166,8 +166,8 @@ class Results:
 def ledger(chapter: str, run: dict[str, Any] | None = None) -> pd.DataFrame:
     """Every number a chapter's write-ups state, what the reference run gave, and what `run`, a results.json, gave.
 
-    A row a claim, named by its id. Columns: `what`, `unit`, `section` and `words` of the write-up, `reported` (as
-    it was written), `reference` and `run` (a number or a list), each with `_low` and `_high` where there is an interval,
+    A row a claim, named by its id. Columns: `what`, `unit`, `section` and `words` of the write-up, `reported` (as it
+    was written), `reference` and `run` (a number or a list), each with `_low` and `_high` where there is an interval,
     and the `status` of the reported number against the reference run with its `reason`; see `medutils.evidence.status`.
     """
     reference = load_reference(chapter)
