@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from medutils.data.films import Films
+from medutils.evidence import Results
 from medutils.models.cnn import Architecture
 from medutils.models.transfer import make_classifier, own_preprocessing, own_size
 from medutils.training.features import averaged_features
@@ -54,3 +55,28 @@ def tables(probes: Mapping[str, Sequence[Probe]]) -> dict[str, pd.DataFrame]:
         else group[0].predictions
         for name, group in probes.items()
     }
+
+
+def record(results: Results, probes: Mapping[str, Sequence[Probe]]) -> None:
+    """Keep what the probes gave: metrics at the out-of-fold threshold and at one half, and paired differences.
+
+    `frozen.<name>` and `frozen.<name>.at_half`; the first backbone minus each control is `frozen.minus_<control>`. The
+    experiment `frozen` holds, by name and for each seed, the penalty, the threshold and the AUROCs.
+    """
+    found = tables(probes)
+    for name, table in found.items():
+        results.judge(f"frozen.{name}", table, "test")
+        results.judge(f"frozen.{name}.at_half", table, "test", 0.5, keep_rows=False)
+    first = next(iter(found.values()))
+    for control in ("random", "thumbnails"):
+        results.compare(f"frozen.minus_{control}", first, found[control], "test")
+    told = {name: [_told(results, probe) for probe in group] for name, group in probes.items()}
+    results.experiment("frozen", **told)
+
+
+def _told(results: Results, probe: Probe) -> dict[str, float]:
+    test, held = (
+        results.evaluate(table, "", resamples=0)["auroc"].value for table in (probe.predictions, probe.out_of_fold)
+    )
+    threshold = float(probe.predictions["threshold"].iloc[0])
+    return {"c": probe.c, "threshold": threshold, "auroc": test, "out_of_fold_auroc": held}
