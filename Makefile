@@ -8,16 +8,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 unexport PYTHONPATH
 
-.PHONY: help book test serve lint bench clean
+.PHONY: help book test references serve lint bench clean
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 book: $(READY)  ## execute every chapter that changed and render the site to _build/html (TORCH=cpu: no CUDA packages; MEDICAL3D=1: weights for volumes)
 	@$(BIN)/medutils book
 
 test: $(READY) lint  ## lint, unit tests, the regression of the notebooks, the site in a browser
 	@$(BIN)/python -m pytest
+
+references: $(READY)  ## keep what the chapters print and find now as what they must, and show what changed
+	@$(BIN)/python tests/notebooks/references.py
 
 serve: book  ## show the site on http://localhost:8000
 	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,9 +20,10 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from medutils.files import ROOT, cache_dir, explain, sha256, written_whole
+from medutils.files import ROOT, cache_dir, explain, sha256, write_text, written_whole
 
 PACKAGE = "medutils"
+ENTRY_POINT = re.compile(r"([a-z_][\w.]*):[a-z_]\w*")
 
 
 def kept(kind: str, make: Callable[[Path], object], key: str, suffix: str = "") -> Path:
@@ -44,6 +46,19 @@ def kept(kind: str, make: Callable[[Path], object], key: str, suffix: str = "") 
                 with written_whole(path) as part:
                     make(part)
     return path
+
+
+def unless_made(stamp: Path, key: str, outputs: Iterable[Path], make: Callable[[], object]) -> bool:
+    """Make `outputs` where the user wants them, unless the file `stamp` says that they are of this key; True when made.
+
+    For what is not kept in the cache: a chapter's run, the rendered site. A `make` that fails leaves no stamp.
+    """
+    if stamp.is_file() and stamp.read_text() == key and all(output.is_file() for output in outputs):
+        return False
+    stamp.unlink(missing_ok=True)
+    make()
+    write_text(stamp, key)
+    return True
 
 
 def place(kind: str, key: str, suffix: str = "") -> Path:
@@ -86,15 +101,17 @@ def code_of(function: Callable[..., object]) -> str:
 
 def hash_of(files: Iterable[Path]) -> str:
     """Hash of files' names and contents."""
-    content = "\n".join(f"{file.relative_to(ROOT).as_posix()} {sha256(file)}" for file in sorted(files))
+    names = {file: file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name for file in files}
+    content = "\n".join(f"{name} {sha256(file)}" for file, name in sorted(names.items()))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def sources_of(modules: Iterable[str]) -> frozenset[Path]:
     """The files of modules of this package and of all they import, directly or not.
 
-    Imports inside functions count, those for type checkers alone do not. A JSON file of a module's name beside it,
-    which holds its numbers, belongs to it. What is imported by a name put together at run time is not seen.
+    Imports inside functions count, and so do modules named as entry points are (`"spine:load_spine"`, a module beside
+    the one that says so). Imports for type checkers alone do not. A JSON file of a module's name beside it, which holds
+    its numbers, belongs to it. What is imported by a name put together at run time is not seen.
     """
     found: dict[str, Path] = {}
     ahead = list(modules)
@@ -131,6 +148,9 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
             above = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
             base = ".".join(filter(None, (above, node.module)))
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if found := ENTRY_POINT.fullmatch(node.value):
+                yield f"{package}.{found[1]}"
         else:
             yield from _names(node, package)
 

@@ -145,12 +145,14 @@ def films(images: np.ndarray, titles: Sequence[str], title: str, columns: int = 
 def counter(what: str) -> Callable[[int, int], None]:
     """A progress callback that writes to the terminal a run was started from, and nothing into the page."""
 
-    def tell(done: int, total: int) -> None:
-        if terminal := os.environ.get("MEDUTILS_TERMINAL"):
-            with open(terminal, "w") as out:  # noqa: PTH123 - a device, not a file
-                print(f"\r{what} {done} of {total} ", end="", file=out)
+    return lambda done, total: to_terminal(f"\r{what} {done} of {total} " if done < total else "\r\x1b[K")
 
-    return tell
+
+def to_terminal(text: str) -> None:
+    """Write to the terminal a run was started from, if there is one, and nothing into the page."""
+    if terminal := os.environ.get("MEDUTILS_TERMINAL"):
+        with open(terminal, "w") as out:  # noqa: PTH123 - a device, not a file
+            print(text, end="", file=out)
 
 
 def curves(panels: Mapping[str, pd.DataFrame], x: str, title: str) -> go.Figure:

@@ -25,11 +25,6 @@ def real_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return Path(REAL_DATA)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`pytest tests/notebooks --update-outputs` keeps what the notebooks print now as what they must print."""
-    parser.addoption("--update-outputs", action="store_true", help="accept what the notebooks print now")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first: those that run a chapter or build the site come last."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -2,15 +2,17 @@
 
 import multiprocessing
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from medutils import cache
 from medutils.chapters import get_chapter
+from medutils.data.registry import DATASETS
 from medutils.errors import InputError
 from medutils.files import ROOT
-from medutils.run import chapter_sources
+from medutils.run import notebook_sources
 from medutils.training import trainer
 from medutils.training.pretraining import phantom_weights
 
@@ -23,11 +25,16 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "medutils"
 
 
+def chapter_code(name: str) -> str:
+    chapter = get_chapter(name)
+    return cache.hash_of(notebook_sources(chapter.notebook, chapter.parameters.__module__))
+
+
 KEYS = {
     "weights learnt on phantoms": lambda: cache.code_of(phantom_weights),
     "a training": lambda: cache.code_of(trainer.train),
-    "chapter spine_mlp": lambda: cache.hash_of(chapter_sources(get_chapter("spine_mlp").notebook)),
-    "chapter pneumonia_cnn": lambda: cache.hash_of(chapter_sources(get_chapter("pneumonia_cnn").notebook)),
+    "chapter spine_mlp": lambda: chapter_code("spine_mlp"),
+    "chapter pneumonia_cnn": lambda: chapter_code("pneumonia_cnn"),
 }
 
 
@@ -40,6 +47,7 @@ KEYS = {
         ("training/loop.py", set(KEYS)),
         ("chapters/spine_mlp/sentences.py", {"chapter spine_mlp"}),
         ("chapters/pneumonia_cnn/sentences.py", {"chapter pneumonia_cnn"}),
+        ("chapters/pneumonia_cnn/parameters.py", {"chapter pneumonia_cnn"}),
         ("evaluation/__init__.py", {"chapter spine_mlp", "chapter pneumonia_cnn"}),
         ("cli/__init__.py", set()),
         ("data/audit.py", set()),
@@ -70,6 +78,19 @@ if TYPE_CHECKING:
     found = cache.imports_of(code)
     assert {"medutils.run", "medutils.plots", "medutils.data.films", "medutils.data", "medutils"} <= found
     assert "medutils.data.lumbar" not in found
+
+
+def test_loaders_that_the_registry_names_belong_to_it():
+    found = {path.relative_to(ROOT).as_posix() for path in cache.sources_of(["medutils.data.registry"])}
+    assert {f"medutils/data/{entry.loader.partition(':')[0]}.py" for entry in DATASETS.values()} <= found
+
+
+def test_keys_cost_little():
+    """Of all that a chapter's notebook imports, once the files were read; a training asks for far less."""
+    chapter_code("pneumonia_cnn")
+    started = time.perf_counter()
+    cache.code_of(trainer.train)
+    assert time.perf_counter() - started < 0.05
 
 
 def test_a_result_is_made_once_and_again_under_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,12 +1,22 @@
-"""Running a chapter: what fails is named by where the user asked for it."""
+"""Running a chapter: what fails is named by where the user asked for it; a run that is ended leaves nothing."""
 
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
+from medutils.chapters import get_chapter
 from medutils.errors import InputError
+from medutils.plots import counter
 from medutils.run import run_chapter
 
 
@@ -27,3 +37,141 @@ def test_what_a_chapter_cannot_write_is_named_by_the_folder_asked_for(tmp_path: 
         run_chapter("spine_mlp", {"data": "phantom"}, tmp_path / "asked", "smoke")
     assert str(caught.value) == f"{tmp_path / 'asked' / 'results.json'}: no space left on device"
     assert list(tmp_path.iterdir()) == []
+
+
+# --- whole commands, on a notebook of one cell in a chapter's place ---------------------------------------------------
+
+WORK = """
+import os, time
+from pathlib import Path
+from joblib import Parallel, delayed
+from medutils.training.workers import end_with
+
+def work(folder, asker, number):
+    end_with(asker)
+    Path(folder, str(number)).touch()
+    time.sleep(300)
+
+list(Parallel(2)(delayed(work)({folder!r}, os.getpid(), number) for number in range(2)))
+"""
+
+
+class Runs:
+    """Starts the command in a folder of its own, with a temporary folder of its own, and finds what it leaves."""
+
+    def __init__(self, folder: Path, temporary: Path) -> None:
+        self.folder, self.temporary = folder, temporary
+        (folder / "cwd").mkdir()
+        (folder / "ready").mkdir()
+
+    def start(self, cell: str, out: str = "out") -> subprocess.Popen[str]:
+        notebook = nbformat.read(get_chapter("spine_mlp").notebook, 4)
+        given = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+        notebook.cells = [*given, nbformat.v4.new_code_cell(cell.format(folder=str(self.folder / "ready")))]
+        nbformat.write(notebook, self.folder / "spine_mlp.ipynb")
+        script = (
+            f"import pathlib, medutils.chapters as c; c.BOOK = pathlib.Path({str(self.folder)!r})\n"
+            "from medutils.cli import main; main()"
+        )
+        given = ["run", "spine_mlp", "--data", "phantom", "--out", str(self.folder / "out" / out)]
+        return subprocess.Popen(
+            [sys.executable, "-c", script, *given],
+            cwd=self.folder / "cwd",
+            env={**os.environ, "TMPDIR": str(self.temporary)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, files: int) -> None:
+        until(lambda: len(names(self.folder / "ready")) >= files)
+
+    def processes(self) -> list[str]:
+        """Those that still run with this temporary folder in their environment."""
+        mark, found = f"TMPDIR={self.temporary}".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_text().replace("\0", " "))
+            except OSError:
+                continue
+        return found
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def until(true, seconds: float = 60) -> None:
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
+        yield Runs(tmp_path, Path(temporary))
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_in_one_folder_do_not_meet_and_leave_nothing_there(runs: Runs):
+    both = [runs.start("import os; print(os.getcwd())", out) for out in ("one", "two")]
+    for run in both:
+        _, said = run.communicate(timeout=120)
+        assert (run.returncode, said) == (0, "")
+    assert names(runs.folder / "cwd") == names(runs.temporary) == []
+    assert names(runs.folder / "out" / "one") == ["notebook.ipynb"]
+
+
+@pytest.mark.slow
+def test_a_folder_that_another_run_writes_is_refused_in_a_sentence(runs: Runs):
+    first = runs.start("import pathlib, time; pathlib.Path({folder!r}, 'here').touch(); time.sleep(8)")
+    runs.wait_for(1)
+    second = runs.start("")
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 1
+    expected = f"medutils: out: {runs.folder / 'out' / 'out'} is being written by another run; expected a folder"
+    assert said.startswith(expected) and said.count("\n") == 1
+    assert first.wait(60) == 0
+    assert names(runs.folder / "out" / "out") == ["notebook.ipynb"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_a_run_that_is_ended_says_one_line_and_leaves_no_process_and_no_file(runs: Runs, number: int, said: str):
+    run = runs.start(WORK)
+    runs.wait_for(2)
+    run.send_signal(number)
+    out, err = run.communicate(timeout=20)
+    assert (run.returncode, out, err) == (128 + number, "", f"medutils: {said}\n")
+    assert not (runs.folder / "out").exists()
+    assert names(runs.folder / "cwd") == []
+    until(lambda: not runs.processes(), 5)
+    assert names(runs.temporary) == []
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_sweeps_what_it_wrote(runs: Runs):
+    run = runs.start(WORK)
+    runs.wait_for(2)
+    run.kill()
+    until(lambda: not runs.processes(), 10)
+    assert names(runs.folder / "cwd") == []
+    assert runs.start("").wait(60) == 0
+    assert names(runs.folder / "out" / "out") == ["notebook.ipynb"]
+
+
+def test_progress_leaves_an_empty_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    terminal = tmp_path / "terminal"
+    monkeypatch.setenv("MEDUTILS_TERMINAL", str(terminal))
+    tell = counter("training")
+    tell(1, 2)
+    assert terminal.read_bytes() == b"\rtraining 1 of 2 "
+    tell(2, 2)
+    assert terminal.read_bytes() == b"\r\x1b[K"  # erases the line

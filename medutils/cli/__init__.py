@@ -1,8 +1,10 @@
 """The `medutils` command."""
 
+import logging
 import shutil
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,8 @@ from medutils import NOT_FOR_CLINICAL_USE
 from medutils.cli.data import app as data_app
 from medutils.errors import InputError
 from medutils.files import explain, printable
+
+ENDED_BY = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -169,11 +173,28 @@ def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, s
 
 def main() -> None:
     """Run the command; print what the user got wrong as one sentence, and end with 1."""
-    for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):  # so that what was half-written is removed
-        signal.signal(signal.Signals[name], lambda number, _: sys.exit(128 + number))
+    for number in ENDED_BY:
+        signal.signal(number, _end)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # a library's warning is no sentence of ours, and no reader's business
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of what was in flight when a run was ended
     try:
         app()
     except (InputError, OSError) as error:
         said = error if isinstance(error, InputError) else explain(error, Path.cwd())
-        print("medutils:", printable(str(said)), file=sys.stderr)
+        _say(printable(str(said)))
         sys.exit(1)
+
+
+def _end(number: int, _: object) -> None:
+    """End by a signal, once, in order: what was half-written is removed, and what was started has ended."""
+    for other in ENDED_BY:
+        signal.signal(other, signal.SIG_IGN)
+    _say("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
+    sys.exit(128 + number)
+
+
+def _say(sentence: str) -> None:
+    """Print a sentence on the line where progress was told."""
+    erase = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{erase}medutils: {sentence}", file=sys.stderr)

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medutils.cache import array_hash
 from medutils.data import registry
 from medutils.data.chest_xray import INDEX, load_films
 from medutils.data.images import ImageArray, build_array
@@ -58,8 +57,7 @@ class Films:
     unmatched: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     divided: bool = False
-    _pixels: dict[int, Tensor] = field(default_factory=dict)
-    _fingerprints: dict[int, str] = field(default_factory=dict)
+    _arrays: dict[int, tuple[Path, str]] = field(default_factory=dict)  # by size: where the pixels lie, and their hash
 
     @property
     def positive(self) -> str:
@@ -85,23 +83,21 @@ class Films:
         return np.flatnonzero(self.records["split"].isin(splits))
 
     def pixels(self, size: int) -> Tensor:
-        """uint8 (films, size, size), grey, squashed to a square as in both write-ups; decoded once and kept on disk."""
-        if size not in self._pixels:
-            paths = [Path(path) for path in self.records["path"]]
-            self._pixels[size] = torch.from_numpy(
-                np.array(build_array(paths, size, aspect="squash", strict=True).pixels)
-            )
-        return self._pixels[size]
+        """uint8 (films, size, size), grey, squashed to a square as in both write-ups; decoded once and kept on disk.
+
+        The array is mapped, not read: processes that were sent these films share its pages, and none hashes it again.
+        """
+        return torch.from_numpy(np.load(self._array(size)[0], mmap_mode="c", allow_pickle=False))
 
     def fingerprint(self, size: int) -> str:
-        """Hash of `pixels(size)`."""
-        if size not in self._fingerprints:
-            self._fingerprints[size] = array_hash(self.pixels(size).numpy())
-        return self._fingerprints[size]
+        """Hash of `pixels(size)`, taken once."""
+        return self._array(size)[1]
 
-    def without_pixels(self) -> "Films":
-        """The same films without what is decoded, to be sent to another process."""
-        return replace(self, _pixels={})
+    def _array(self, size: int) -> tuple[Path, str]:
+        if size not in self._arrays:
+            array = build_array([Path(path) for path in self.records["path"]], size, aspect="squash", strict=True)
+            self._arrays[size] = array.file, array.digest
+        return self._arrays[size]
 
     @property
     def own_validation(self) -> int:

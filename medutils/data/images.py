@@ -31,6 +31,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", 
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # the tag of a TIFF file that says what 0 means, and its value for white
 MAX_SIZE = 4096
 LIBRARIES = ("pillow", "pydicom", "python-gdcm")
+PIXELS = "pixels.npy"
 BATCH = 16
 # Starting processes costs more than a second, which small sets do not win back.
 PROCESSES_FROM_BYTES = 200_000_000
@@ -46,12 +47,16 @@ class ImageArray:
     kept: int of shape (n,); `pixels[i]` is the image at position `kept[i]` of the paths that were given
     skipped: the files that could not be read, each with what was found and what was expected
     blank: int, those of `kept` whose picture is of one value all over: it was read, and shows nothing
+    file: where the pixels lie, as NumPy stores an array; those of `kept` come first
+    digest: SHA-256 of that file, as it was checked when the array was opened
     """
 
     pixels: np.ndarray
     kept: np.ndarray
     skipped: tuple[tuple[Path, str], ...]
     blank: np.ndarray
+    file: Path
+    digest: str
 
 
 class _Row(NamedTuple):
@@ -61,8 +66,9 @@ class _Row(NamedTuple):
     blank: bool
 
 
-# The rows of an array, by position the reasons of the images that have none, and the positions of the blank ones.
-_Stored = tuple[np.ndarray, dict[int, str], list[int]]
+# The rows of an array, by position the reasons of the images that have none, the positions of the blank ones, and the
+# hash of the rows' file.
+_Stored = tuple[np.ndarray, dict[int, str], list[int], str]
 
 
 def read_image(path: Path, mode: Mode = "L") -> Image.Image:
@@ -110,13 +116,13 @@ def build_array(
     _check_parameters(len(paths), size, mode, aspect)
     folder = (cache or cache_dir() / "arrays") / _key(paths, size, mode, aspect)
     stored = _load(folder) or _build(folder, paths, size, mode, aspect)
-    pixels, reasons, blank = stored
+    pixels, reasons, blank, digest = stored
     skipped = tuple((paths[position], reason) for position, reason in sorted(reasons.items()))
     if skipped and (strict or len(skipped) == len(paths)):
         path, reason = skipped[0]
         raise InputError(f"{path}: {reason} ({len(skipped)} of {len(paths)} images cannot be read)")
     kept = np.setdiff1d(np.arange(len(paths)), list(reasons))
-    return ImageArray(pixels[: len(kept)], kept, skipped, np.array(blank, dtype=int))
+    return ImageArray(pixels[: len(kept)], kept, skipped, np.array(blank, dtype=int), folder / PIXELS, digest)
 
 
 def _check_parameters(images: int, size: int, mode: str, aspect: str) -> None:
@@ -222,17 +228,18 @@ def _load(folder: Path) -> _Stored | None:
     """
     try:
         reasons, blank, seal = json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
-        if seal != _seal(folder.name, folder / "pixels.npy", reasons, blank):
+        digest = sha256(folder / PIXELS)
+        if seal != _seal(folder.name, digest, reasons, blank):
             return None
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
+        pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
-    return pixels, {int(position): reason for position, reason in reasons.items()}, blank
+    return pixels, {int(position): reason for position, reason in reasons.items()}, blank, digest
 
 
-def _seal(key: str, pixels: Path, reasons: dict[str, str], blank: list[int]) -> str:
+def _seal(key: str, digest: str, reasons: dict[str, str], blank: list[int]) -> str:
     """Hash of all that a stored array says, and of the key that it answers."""
-    return hashlib.sha256(json.dumps([key, sha256(pixels), reasons, blank], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([key, digest, reasons, blank], sort_keys=True).encode()).hexdigest()
 
 
 def _build(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: Aspect) -> _Stored:
@@ -240,7 +247,7 @@ def _build(folder: Path, paths: Sequence[Path], size: int, mode: Mode, aspect: A
         if (stored := _load(folder)) is None:
             with written_whole(folder) as part:
                 said = _write(part, paths, size, mode, aspect)
-                sealed = json.dumps([*said, _seal(folder.name, part / "pixels.npy", *said)])
+                sealed = json.dumps([*said, _seal(folder.name, sha256(part / PIXELS), *said)])
                 (part / "skipped.json").write_text(sealed, encoding="utf-8")
             stored = _load(folder)
     if stored is None:
@@ -262,7 +269,7 @@ def _write(
     blank: list[int] = []
     folder.mkdir()
     # Written, not mapped: on a full disk writing is an error, while a map ends the process.
-    with (folder / "pixels.npy").open("wb") as file:
+    with (folder / PIXELS).open("wb") as file:
         np.lib.format.write_array_header_2_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for position, row in enumerate(_shown(_rows(paths, size, mode, aspect), len(paths))):
             if isinstance(row, str):

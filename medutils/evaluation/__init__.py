@@ -6,7 +6,15 @@ positive one.
 
 from medutils.evaluation.calibrate import at_bound, calibration, calibration_error, fit_temperature
 from medutils.evaluation.decisions import confusion, counts
-from medutils.evaluation.estimate import Estimate, Verdict, fixed_sentence, proportion, verdict, verdict_sentence
+from medutils.evaluation.estimate import (
+    Estimate,
+    Verdict,
+    fixed_sentence,
+    number,
+    proportion,
+    verdict,
+    verdict_sentence,
+)
 from medutils.evaluation.intervals import compare, difference_of_differences, evaluate, evaluate_by, values
 from medutils.evaluation.metrics import METRICS, metric_name
 from medutils.evaluation.task import Task, binary, grades, multiclass, one_against_rest
@@ -34,6 +42,7 @@ __all__ = [
     "grades",
     "metric_name",
     "multiclass",
+    "number",
     "one_against_rest",
     "proportion",
     "threshold_for",

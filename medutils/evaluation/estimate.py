@@ -41,6 +41,11 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+def number(value: float, form: str = ".3f") -> str:
+    """A number for a sentence, in Python's format `form`; "not defined" for NaN."""
+    return "not defined" if math.isnan(value) else format(value, form)
+
+
 def verdict(estimate: Estimate) -> Verdict:
     """Where the interval lies: above 0, below 0, or with 0 in it; `undefined` when an end of it is not a number."""
     if math.isnan(estimate.value) or not estimate.low <= estimate.high:

@@ -166,16 +166,16 @@ class Results:
 def ledger(chapter: str, run: dict[str, Any] | None = None) -> pd.DataFrame:
     """Every number a chapter's write-ups state, what the reference run gave, and what `run`, a results.json, gave.
 
-    A row a claim, named by its id. Columns: `what`, `unit`, `reported` (as it was written), `reference` and `run` (a
-    number or a list), each with `_low` and `_high` where there is an interval, and the `status` of the reported number
-    against the reference run with its `reason`; see `medutils.evidence.status`.
+    A row a claim, named by its id. Columns: `what`, `unit`, `section` and `words` of the write-up, `reported` (as it
+    was written), `reference` and `run` (a number or a list), each with `_low` and `_high` where there is an interval,
+    and the `status` of the reported number against the reference run with its `reason`; see `medutils.evidence.status`.
     """
     reference = load_reference(chapter)
     rows = {}
     for claim in load_reported(chapter).claims:
         found = status(claim, reference)
         sides = _side_by_side({"reference": reference, "run": run}, claim.result or "")
-        told = {"what": claim.what, "unit": claim.unit, "reported": claim.value}
+        told = {name: getattr(claim, name) for name in ("what", "unit", "section", "words")} | {"reported": claim.value}
         rows[claim.id] = told | sides | {"status": found.word, "reason": found.reason}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
 
@@ -189,9 +189,12 @@ def _side_by_side(runs: Mapping[str, dict[str, Any] | None], path: str) -> dict[
     return row
 
 
-def shown(table: pd.DataFrame, on_what: str) -> pd.DataFrame:
-    """A table of `ledger` or `against_reference` as text, to be read: numbers with their intervals, a dash for none."""
-    columns = {"reference": "Reference run (real data)", "run": f"This run ({on_what})"}
+def shown(table: pd.DataFrame, on_what: str = "") -> pd.DataFrame:
+    """A table of `ledger` or `against_reference` as text, to be read: numbers with their intervals, a dash for none.
+
+    on_what: what this run was made from; without it there is no column of this run
+    """
+    columns = {"reference": "Reference run (real data)"} | ({"run": f"This run ({on_what})"} if on_what else {})
     units = table["unit"] if "unit" in table else pd.Series("", table.index)
     text = pd.DataFrame(
         {

@@ -12,8 +12,10 @@ from medutils.evidence.reference import look_up
 
 Word = Literal["agrees", "differs", "too few to tell", "cannot be answered"]
 WORDS: tuple[Word, ...] = get_args(Word)
+SAME, WIDE = "the same", "our single runs lie too far apart"
 
 FEWEST_RUNS = 3
+SHARES = ("accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "auroc", "auprc")  # and `macro_f1`
 NARROW_SHARE, NARROW = 0.1, 0.25  # widest half of a prediction interval that can speak: of a share, relative otherwise
 
 
@@ -34,13 +36,14 @@ def status(claim: Claim, results: dict[str, Any] | None) -> Status:
     are), and differs when it lies outside. An interval wider than a tenth either way for a share, or a quarter of the
     number for anything else, would agree with almost everything: then the runs are too few to tell.
 
-    The runs differ in their seeds alone: a write-up's own split or version of the data is not in the interval.
+    The runs differ in their seeds alone: a write-up's own split or version of the data is not in the interval, so
+    `differs` says that our runs do not give the number, and not whose fault that is.
     """
     if claim.result is None or claim.why is not None:
         return Status("cannot be answered", claim.why or "")
     ours = look_up(results, claim.result)
     ours = ours.get("value") if isinstance(ours, dict) else ours
-    if ours is None:
+    if ours is None or (isinstance(ours, float) and math.isnan(ours)):
         return Status("cannot be answered", "this part has not been run on real data")
     if claim.exact:
         return _exact(claim, ours)
@@ -49,7 +52,8 @@ def status(claim: Claim, results: dict[str, Any] | None) -> Status:
     runs = look_up(results, claim.runs) if claim.runs else None
     if not isinstance(runs, list):
         return Status("too few to tell", "the spread of our single runs is not known for this number")
-    return held_against(claim.number, [run for run in runs if run is not None], _rounding(claim), _is_share(claim))
+    defined = [run for run in runs if run is not None and math.isfinite(run)]
+    return held_against(claim.number, defined, _rounding(claim), _is_share(claim))
 
 
 def held_against(reported: float, runs: Sequence[float], rounding: float, share: bool) -> Status:
@@ -64,7 +68,7 @@ def held_against(reported: float, runs: Sequence[float], rounding: float, share:
     if abs(reported - mean) > half:
         return Status("differs", interval)
     if half > (NARROW_SHARE if share else NARROW * abs(reported)):
-        return Status("too few to tell", interval)
+        return Status("too few to tell", f"{WIDE}: {interval}")
     return Status("agrees", interval)
 
 
@@ -73,7 +77,7 @@ def _exact(claim: Claim, ours: Any) -> Status:
     if claim.unit == "%":
         found = found * 100
     same = reported.shape == found.shape and np.allclose(reported, found, rtol=0, atol=_rounding(claim, 1))
-    return Status("agrees", "the same") if same else Status("differs", "a count or a setting, and not the same")
+    return Status("agrees", SAME) if same else Status("differs", "a count or a setting, and not the same")
 
 
 def _rounding(claim: Claim, scale: float | None = None) -> float:
@@ -85,4 +89,5 @@ def _rounding(claim: Claim, scale: float | None = None) -> float:
 
 
 def _is_share(claim: Claim) -> bool:
-    return claim.unit == "%" or str(claim.result).endswith("accuracy")
+    """Whether a number lies between 0 and 1 by what it is: by its unit, or by the metric that its path ends in."""
+    return claim.unit == "%" or str(claim.result).endswith(SHARES)

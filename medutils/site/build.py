@@ -1,6 +1,5 @@
 """The book: execute every chapter, lay the pages out in a staging folder, render them with Jupyter Book."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -11,25 +10,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medutils import cache
 from medutils.chapters import all_chapters
 from medutils.errors import InputError
-from medutils.files import BOOK, ROOT, sha256, write_text
-from medutils.run import run_if_changed
+from medutils.files import BOOK, ROOT, sha256
+from medutils.run import NOTEBOOK, SHARED, run_if_changed, run_page_if_changed
 
 Say = Callable[[str], None]
+SPHINX = "medutils.site.sphinx_ext"  # the package's part in rendering
 LEFT_OUT = ("reported", "reference")
 
 
 def build_book(profile: str = "demo", data: str = "auto", out: Path = ROOT, say: Say = print) -> Path:
     """Execute what has changed, render what has changed, and return the path of the site's first page.
 
-    The executed chapters lie in `out/_build/chapters`, the site in `out/_build/html`. An interrupted build goes on
-    with the chapter it was in.
+    The executed chapters lie in `out/_build/chapters`, other executed notebooks in `out/_build/pages`, the site in
+    `out/_build/html`. An interrupted build goes on with the chapter it was in.
     """
     build = out / "_build"
     for name in all_chapters():
         with _timed(say, f"chapter {name}") as done:
-            ran = run_if_changed(name, {"data": data}, build / "chapters" / name, profile, sys.stderr.isatty())
+            ran = run_if_changed(name, {"data": data}, _executed(build, name), profile, sys.stderr.isatty())
+            done("executed" if ran else "unchanged")
+    for notebook in _other_notebooks():
+        with _timed(say, f"page {notebook.stem}") as done:
+            ran = run_page_if_changed(notebook, _executed(build, notebook.stem), sys.stderr.isatty())
             done("executed" if ran else "unchanged")
     index = build / "html" / "index.html"
     with _timed(say, "site") as done:
@@ -48,27 +53,25 @@ def _timed(say: Say, what: str) -> Iterator[Callable[[str], None]]:
 
 def _render_if_changed(build: Path, out: Path) -> bool:
     pages = _pages(build)
-    digest = hashlib.sha256(
-        sha256(ROOT / "medutils" / "sphinx_ext.py").encode() + sha256(ROOT / "requirements.txt").encode()
+    sources = [f"{target} {sha256(source)}" for target, source in pages.items()]
+    code = cache.hash_of([*cache.sources_of([SPHINX]), *SHARED])
+    index = build / "html" / "index.html"
+    return cache.unless_made(
+        build / "site-key.txt", cache.digest([code, *sources]), [index], lambda: _render(pages, build, out)
     )
-    for target, source in pages.items():
-        digest.update(f"{target} {sha256(source)}\n".encode())
-    key, index = build / "site-key.txt", build / "html" / "index.html"
-    if index.is_file() and key.is_file() and key.read_text() == digest.hexdigest():
-        return False
-    key.unlink(missing_ok=True)
+
+
+def _render(pages: dict[str, Path], build: Path, out: Path) -> None:
     stage = build / "stage"
     for folder in (stage, build / "html", build / ".doctrees"):
         shutil.rmtree(folder, ignore_errors=True)
     for target, source in pages.items():
         (stage / target).parent.mkdir(parents=True, exist_ok=True)
-        if source.name == "notebook.ipynb":
+        if source.name == NOTEBOOK:
             _without_injected_cell(source, stage / target)
         else:
             shutil.copyfile(source, stage / target)
     _jupyter_book(stage, out, build / "jupyter-book.log")
-    write_text(key, digest.hexdigest())
-    return True
 
 
 def _pages(build: Path) -> dict[str, Path]:
@@ -76,9 +79,21 @@ def _pages(build: Path) -> dict[str, Path]:
     pages = {name: ROOT / name for name in ("_config.yml", "_toc.yml")}
     for path in sorted(BOOK.rglob("*")):
         if path.is_file() and not set(path.relative_to(BOOK).parts) & {*LEFT_OUT, ".ipynb_checkpoints"}:
-            executed = build / "chapters" / path.stem / "notebook.ipynb"
-            pages[f"book/{path.relative_to(BOOK).as_posix()}"] = executed if path.stem in all_chapters() else path
+            executed = _executed(build, path.stem) / NOTEBOOK
+            pages[f"book/{path.relative_to(BOOK).as_posix()}"] = executed if path.suffix == ".ipynb" else path
     return pages
+
+
+def _executed(build: Path, name: str) -> Path:
+    """The folder of an executed notebook."""
+    return build / ("chapters" if name in all_chapters() else "pages") / name
+
+
+def _other_notebooks() -> list[Path]:
+    """The notebooks of the book that are no chapters, in the order of its table of contents."""
+    named = re.findall(r"^\s*(?:- file|root): (\S+)$", (ROOT / "_toc.yml").read_text(encoding="utf-8"), re.M)
+    notebooks = [ROOT / f"{name}.ipynb" for name in named]
+    return [path for path in notebooks if path.is_file() and path.stem not in all_chapters()]
 
 
 def _without_injected_cell(source: Path, target: Path) -> None:

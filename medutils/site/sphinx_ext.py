@@ -2,7 +2,8 @@
 
 - plotly's script comes from the installed plotly package and is loaded only by pages that hold a figure;
 - MathJax comes from the package sphinx-mathjax-offline, and only the parts that pages ask for are copied;
-- the scripts of Thebe, which fetch a kernel from another host, are left out.
+- the scripts of Thebe, which fetch a kernel from another host, are left out;
+- what makes a page inaccessible is mended once it is written.
 """
 
 import importlib.util
@@ -44,8 +45,28 @@ def scripts_of_page(app: Sphinx, pagename: str, templatename: str, context: dict
     context["script_files"] = [script for script in context.get("script_files") or [] if not fetches_a_kernel(script)]
 
 
+# What Sphinx, its bibliography and its theme write, and what a screen reader can make sense of.
+MENDED = {
+    'role="doc-biblioentry"': 'role="listitem"',  # a list's children are its items
+    '<th class="head"><p></p></th>': "<td></td>",  # an empty cell heads nothing
+    'title="Search" aria-label="Search"': 'title="Search" aria-label="Search Ctrl+K"',  # as the button reads
+    **{f' title="{mode}"></i>': "></i>" for mode in ("Light", "Dark", "System Settings")},  # the button says it all
+    '<div class="sidebar-primary-item">': '<div class="sidebar-primary-item" role="navigation" aria-label="Home">',
+}
+
+
+def mend_pages(app: Sphinx, error: Exception | None) -> None:
+    """Mend in the written pages what others' templates leave inaccessible."""
+    for path in Path(app.outdir).rglob("*.html") if error is None else ():
+        text = path.read_text(encoding="utf-8")
+        for faulty, mended in MENDED.items():
+            text = text.replace(faulty, mended, 1 if "sidebar" in faulty else -1)
+        path.write_text(text, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", copy_scripts)
+    app.connect("build-finished", mend_pages)
     app.connect("html-page-context", scripts_of_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

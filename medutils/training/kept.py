@@ -24,8 +24,9 @@ from medutils.tables import check_predictions
 from medutils.training import trainer
 from medutils.training.loop import Progress, Settings, load_weights, one_thread, probabilities
 from medutils.training.pretraining import phantom_weights
+from medutils.training.workers import end_with
 
-MAX_JOBS = 8  # trainings at once: each holds the films in memory
+MAX_JOBS = 8  # trainings at once: each holds a network and what it learns with in memory
 
 
 @dataclass(frozen=True)
@@ -203,14 +204,13 @@ def train_all(
     ordered = sorted(variants, key=lambda name: bool(variants[name].design.backbone))
     designs = [plan.adapt(variant).design for variant in variants.values()]
     for size in {design.size for design in designs}:
-        films.fingerprint(size)  # decoded here, once, and not in every process
+        films.fingerprint(size)  # decoded and hashed here, once, and not in every process
     on_backbones = [design for design in designs if design.backbone and plan.weights == "phantom"]
     needed = {(design.backbone, design.channels): design for design in on_backbones}
-    sent = films.without_pixels()
     work = [
         *(delayed(_apart)(phantom_weights, design) for design in needed.values()),
         *(
-            delayed(_apart)(_train_for, os.getpid(), sent, variants[name], plan.seed + number, plan, begin[number])
+            delayed(_apart)(_train_for, os.getpid(), films, variants[name], plan.seed + number, plan, begin[number])
             for name in ordered
             for number in range(seeds)
         ),
@@ -236,12 +236,8 @@ def _apart(work: Callable[..., object], *given: object) -> None:
 
 def _train_for(asker: int, films: Films, variant: Variant, seed: int, plan: Plan, start: Training | None) -> None:
     """Train for a process as long as it lives: when it is killed, what has been learned by then is on disk."""
-
-    def go_on(*_: int) -> None:
-        if asker not in (os.getpid(), os.getppid()):
-            os._exit(1)  # an exception would only end the training, not the process
-
-    train_variant(films, variant, seed, plan, start, go_on)
+    end_with(asker)
+    train_variant(films, variant, seed, plan, start)
 
 
 def check_networks(variants: Mapping[str, Variant], plan: Plan) -> None:

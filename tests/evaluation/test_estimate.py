@@ -2,7 +2,7 @@
 
 import pytest
 
-from medutils.evaluation import Estimate, fixed_sentence, proportion, verdict, verdict_sentence
+from medutils.evaluation import Estimate, fixed_sentence, number, proportion, verdict, verdict_sentence
 
 NAN = float("nan")
 
@@ -28,6 +28,10 @@ def test_one_verdict_on_an_interval(ends, found, words):
     one = estimate(*ends)
     assert verdict(one) == found
     assert words in verdict_sentence(one, "A", "B", "these films")
+
+
+def test_a_number_that_is_not_defined_is_said_in_words():
+    assert (number(0.12345), number(0.5, "+.1f"), number(NAN)) == ("0.123", "+0.5", "not defined")
 
 
 def test_what_the_interval_takes_as_given_is_said_where_it_leaves_0_out():

@@ -1,78 +1,116 @@
-"""nbval: every chapter, on the smoke profile and the phantom, must print what it printed when its outputs were kept.
-
-papermill's parameters are not known to nbval, so a copy of the notebook is prepared with them, the kept outputs are
-laid into it by cell id, and nbval runs that copy.
-"""
+"""Every chapter, on the smoke profile and the phantom, prints and finds what it did when its references were kept."""
 
 import json
-import subprocess
-import sys
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+import references
 
-from medutils.chapters import all_chapters, resolve
-from medutils.run import run_chapter
+from medutils.chapters import all_chapters
 
-HERE = Path(__file__).parent
-GIVEN = {"data": "phantom", "out": ""}
-# Pictures are not compared, and plotly figures only by their text alternative.
-COMPARED = ("text/plain", "text/markdown", "text/html")
+FILES = {
+    "constants.py": 'RATE = 0.5\nLABEL = "F1"\n',
+    "cell": """
+import json
+from pathlib import Path
+import numpy as np
+from constants import LABEL, RATE
+score = RATE + np.random.default_rng(seed).normal() / 10
+print(LABEL)
+found = {"metrics": {"network.f1": {"value": score, "n": 310}}, "experiments": {"training": {"seconds": score}}}
+Path(out, "results.json").write_text(json.dumps(found))
+""",
+}
 
 
-def key(cell: nbformat.NotebookNode) -> str:
-    return "injected" if "injected-parameters" in cell.metadata.get("tags", []) else cell.id
-
-
-def prepared(name: str, folder: Path) -> nbformat.NotebookNode:
-    """The notebook with the smoke profile's parameters injected, not run."""
-    parameters = resolve(name, GIVEN, "smoke").model_dump()
-    return papermill.execute_notebook(
-        all_chapters()[name].notebook, folder / "prepared.ipynb", parameters, prepare_only=True, progress_bar=False
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> references.Reference:
+    """A small notebook over a module of its own, and what it printed and found."""
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "constants.py").write_text(FILES["constants.py"])
+    cells = [nbformat.v4.new_code_cell('seed = 0\nout = ""', metadata={"tags": ["parameters"]}, id="given")]
+    cells.append(nbformat.v4.new_code_cell(FILES["cell"].strip(), id="work"))
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / "small.ipynb")
+    given = {"seed": 0, "out": str(folder)}
+    executed = papermill.execute_notebook(
+        folder / "small.ipynb", folder / "run.ipynb", given, cwd=folder, progress_bar=False
     )
+    (folder / "prints.json").write_text(json.dumps(references.kept_outputs(executed)))
+    return references.Reference(folder / "small.ipynb", {"seed": 0}, folder / "prints.json", folder / "results.json")
 
 
-def kept_outputs(notebook: nbformat.NotebookNode) -> dict[str, dict]:
-    """What is kept of a run: for each code cell its source and its outputs, less pictures."""
-    kept = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and key(cell) != "injected":
-            assert not [output for output in cell.outputs if output.get("name") == "stderr"], cell.outputs
-            for output in cell.outputs:
-                if "data" in output:
-                    output["data"] = {form: text for form, text in output["data"].items() if form in COMPARED}
-            kept[key(cell)] = {"source": cell.source, "outputs": cell.outputs}
-    return kept
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("constants", "seed", "said"),
+    [
+        (("", ""), 0, ""),
+        (("", ""), 1, "metrics.network.f1.value"),
+        (("0.5", "0.53"), 0, "metrics.network.f1.value"),
+        (('"F1"', '"F-score"'), 0, "F-score"),
+    ],
+    ids=["nothing changed", "a changed seed", "a changed constant", "a renamed label"],
+)
+def test_what_changed_is_found(kept: references.Reference, tmp_path: Path, constants, seed: int, said: str):
+    (tmp_path / "constants.py").write_text(FILES["constants.py"].replace(*constants))
+    found = references.faults(replace(kept, parameters={"seed": seed}), tmp_path)
+    assert said in found if said else found == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda results: results["metrics"]["mlp.auroc"].update(value=0.5), ["metrics.mlp.auroc.value"]),
+        (lambda results: results["metrics"]["mlp.auroc"].update(n=61), ["metrics.mlp.auroc.n"]),
+        (lambda results: results["metrics"].update(new={"value": 1.0}), ["metrics.new.value"]),
+        (lambda results: results["parameters"].update(dropout=0.2), ["parameters.dropout"]),
+        (lambda results: results["metrics"]["mlp.brier"].update(value=0.1719), []),
+        (lambda results: results["experiments"]["training"].update(seconds=99.5), []),
+        (lambda results: results["metrics"]["mlp.auroc"].update(split="test"), ["metrics.mlp.auroc.split"]),
+    ],
+    ids=["a metric", "a count", "a number that is new", "a parameter", "another machine", "seconds", "words"],
+)
+def test_numbers_are_held_to_the_tolerance_of_their_metric(change, found: list[str]):
+    old = json.loads(references.reference("spine_mlp").results.read_text())
+    new = json.loads(json.dumps(old))
+    change(new)
+    assert references.changes(old, new)["name"].tolist() == found
+
+
+def test_renewed_references_are_kept_and_what_changed_is_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def run(_: str, __: dict, out: Path, *___, **____) -> None:
+        nbformat.write(nbformat.v4.new_notebook(), out / "notebook.ipynb")
+        (out / "results.json").write_text(json.dumps(new))
+
+    old = json.loads(references.reference("spine_mlp").results.read_text())
+    new = json.loads(json.dumps(old)) | {"seconds": 1}
+    new["metrics"]["mlp.auroc"]["value"] = 0.25
+    shutil.copy(references.reference("spine_mlp").results, tmp_path)
+    monkeypatch.setattr(references, "HERE", tmp_path)
+    monkeypatch.setattr(references, "run_chapter", run)
+    table, cells = references.renew("spine_mlp")
+    [row] = table.to_dict("records")
+    assert cells == []
+    assert (row["name"], row["new"]) == ("metrics.mlp.auroc.value", 0.25)
+    assert row["old"] == old["metrics"]["mlp.auroc"]["value"]
+    assert json.loads((tmp_path / "spine_mlp.results.json").read_text())["metrics"] == new["metrics"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", all_chapters())
-def test_a_chapter_prints_what_it_printed(name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch):
-    monkeypatch.setenv("MEDUTILS_RENDERER", "text")
-    reference = HERE / f"{name}.json"
-    if request.config.getoption("--update-outputs"):
-        run_chapter(name, GIVEN, tmp_path / "run", "smoke", progress=False, renderer="text")
-        executed = nbformat.read(tmp_path / "run" / "notebook.ipynb", 4)
-        reference.write_text(json.dumps(kept_outputs(executed), indent=1, ensure_ascii=False) + "\n")
-    kept = json.loads(reference.read_text())
-    notebook = prepared(name, tmp_path)
-    for cell in (cell for cell in notebook.cells if cell.cell_type == "code" and key(cell) != "injected"):
-        assert kept.get(key(cell), {}).get("source") == cell.source, (
-            f"cell {key(cell)} changed since its outputs were kept: look at them, then run with --update-outputs"
-        )
-        cell.outputs = [nbformat.from_dict(output) for output in kept[key(cell)]["outputs"]]
-        cell.execution_count = 1
-    copy = tmp_path / f"{name}.ipynb"
-    nbformat.write(notebook, copy)
-    command = [sys.executable, "-m", "pytest", "--nbval", f"--nbval-sanitize-with={HERE / 'sanitize.cfg'}", "-q"]
-    done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}", copy.name],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(done.stdout[-6000:])
-    assert done.returncode == 0, done.stdout[-6000:]
+def test_a_chapter_prints_and_finds_what_it_did(name: str, tmp_path: Path):
+    found = references.faults(references.reference(name), tmp_path)
+    assert not found, found
+
+
+@pytest.mark.slow
+def test_a_chapter_with_another_seed_is_not_what_was_kept(tmp_path: Path):
+    asked = references.reference("spine_mlp")
+    found = references.faults(replace(asked, parameters={**asked.parameters, "seed": 1}), tmp_path)
+    assert " failed" in found  # what is printed
+    assert "metrics.mlp.log_loss.value" in found  # and a number

@@ -107,9 +107,10 @@ def accuracies_with_intervals(correct: Mapping[str, float], films: int) -> pd.Da
     ).T
 
 
-def recommend(recall: Mapping[str, float], precision: Mapping[str, float]) -> str:
-    """Write-up 002's stated rule: the highest recall; of two alike, the higher precision."""
-    return max(recall, key=lambda name: (round(recall[name], 4), precision[name]))
+def highest_recall(recall: Mapping[str, float], precision: Mapping[str, float]) -> str:
+    """The network with the highest recall, which write-up 002 puts first; of two alike, the higher precision."""
+    order = {name: [-np.inf if np.isnan(one[name]) else one[name] for one in (recall, precision)] for name in recall}
+    return max(order, key=lambda name: (round(order[name][0], 4), order[name][1]))
 
 
 def raw_pixels(variant: Variant) -> Variant:

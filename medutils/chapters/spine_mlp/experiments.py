@@ -27,6 +27,7 @@ Rows = NDArray[np.int64]
 SHARE, RANDOM_STATE = 0.20, 13  # the write-up's validation share and the seed of its split
 ASKED = ("accuracy", "f1", "recall", "precision")  # the metrics its training is told to keep
 FOLDS = 5  # of the outer and of the inner cut of a nested cross-validation
+LARGE = 10_000  # patients above which a table of one row each is cut without asking for patients, which takes long
 LOG_COLUMNS = ["epoch", "train_loss", "validation_loss", "train_f1", "validation_f1"]
 BRANCHES = ("accuracy", "f1", "recall")  # the metrics its epoch function takes
 
@@ -302,16 +303,20 @@ def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
 
     Rows of one patient stay together. Training parts are cut to one size, since replicas are trained side by side.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    groups = task.records["patient"].to_numpy()
+    patient = task.records["patient"]
+    # To keep groups together takes a millisecond a patient; where each row is one, there is nothing to keep.
+    simple = patient.is_unique and len(patient) > LARGE
+    kind, groups = (StratifiedKFold, None) if simple else (StratifiedGroupKFold, patient.to_numpy())
     folds = Folds([], [], [], [])
     for repeat in range(repeats):
-        outer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
+        outer = kind(FOLDS, shuffle=True, random_state=seed + repeat)
         for rest, test in outer.split(task.x, task.y, groups):
             _check_trainable(task, rest)
-            inner = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed + repeat)
-            train, validation = next(inner.split(task.x[rest], task.y[rest], groups[rest]))
+            inner = kind(FOLDS, shuffle=True, random_state=seed + repeat)
+            of_rest = None if groups is None else groups[rest]
+            train, validation = next(inner.split(task.x[rest], task.y[rest], of_rest))
             folds.repeat.append(repeat)
             folds.train.append(np.random.default_rng(seed).permutation(rest[train]))
             folds.validation.append(rest[validation])

@@ -1,12 +1,15 @@
 """Sentences of the chapter on write-up 000 whose words depend on what a run found, so that none contradicts it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 from numpy.typing import NDArray
 
+from medutils.chapters.spine_mlp.cost import Cost
 from medutils.chapters.spine_mlp.experiments import LOG_COLUMNS, Task
-from medutils.evaluation import Estimate
+from medutils.evaluation import Estimate, number, verdict, verdict_sentence
+from medutils.tables import markdown_safe
 
 WORDS = {
     "all_columns": "all columns",
@@ -24,19 +27,43 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference(gap: Estimate) -> str:
-    """What a paired difference of the network less another model, with its interval, allows to say."""
-    if gap.low <= 0 <= gap.high:
-        return "The interval of F1 holds 0: these rows cannot tell the two apart."
-    if not gap.low <= gap.high:
-        return "The interval of F1 is not defined on these rows."
-    order = "higher" if gap.low > 0 else "lower"
-    return f"The interval of F1 does not hold 0: on these rows the network's is the {order}."
+    """What a paired difference in F1 of the network minus another model, with its interval, allows to say."""
+    return verdict_sentence(gap, "the network's F1", "the other's")
+
+
+def time_needed(asked: Cost, done: Cost) -> str:
+    """How long the chapter will take on this table, and what was scaled down for that."""
+    minutes = done.seconds / 60
+    estimate = "less than a minute" if minutes < 1 else f"about {minutes:.0f} min"
+    text = f"By estimate this takes {estimate} on a core of a server: {asked.rows:,} rows, {done.epochs} epochs."
+    changed = {name: (was, now) for name, was in vars(asked).items() if (now := getattr(done, name)) != was}
+    if not changed:
+        return text
+    listed = ", ".join(f"{name.replace('_', ' ')} {was} to {now}" for name, (was, now) in changed.items())
+    before = f"As asked it would take {asked.seconds / 60:.0f} min"
+    return (
+        f"{text} {before}, so these were scaled down: {listed}. Means over fewer seeds, cuts and resamples are less "
+        "exact. `-p minutes=0` lifts the limit."
+    )
+
+
+def p_value(value: float) -> str:
+    """The p-value of a test for a table: three digits, but never 0."""
+    return "< 0.001" if value < 0.001 else number(value)
+
+
+def column_table(report: pd.DataFrame) -> pd.DataFrame:
+    """`column_report` as text, to be read."""
+    shown = {
+        name: report[name].map(p_value if name.endswith("_p") else number) for name in report.columns.drop("column")
+    }
+    return report[["column"]].assign(**shown).set_index("column")
 
 
 def split_by(task: Task, shared: int) -> str:
     """Whether the rows were split as they are or by patient, and how many patients are on both sides."""
     if task.records["patient"].is_unique:
-        return "Each row is a patient of its own, so no patient is on both sides."
+        return "Each row is taken for one patient, so the rows are split as they are."
     return (
         f"The table names {task.records['patient'].nunique()} patients, so a fifth of the patients was put aside and "
         f"not a fifth of the rows, unlike in the write-up. Patients on both sides: {shared}."
@@ -53,9 +80,11 @@ def rows_are_patients(task: Task) -> str:
 def training_mode(f1_gap: float, shown: float, alike: float) -> str:
     """What scoring the training rows while training does to the picture.
 
-    `f1_gap`: training F1 in evaluation mode less that while training, in points; `shown` and `alike`: validation loss
-    less training loss, as the write-up takes them and with both in evaluation mode.
+    `f1_gap`: training F1 in evaluation mode minus that while training, in points; `shown` and `alike`: validation loss
+    minus training loss, as the write-up takes them and with both in evaluation mode.
     """
+    if any(value != value for value in (f1_gap, shown, alike)):
+        return "The losses or the F1 of this training are not defined, so the two ways cannot be held side by side."
     return (
         f"In the second half of the training, the F1 of the training rows is {abs(f1_gap):.1f} points "
         f"{'higher' if f1_gap > 0 else 'lower'} in evaluation mode than the write-up's way shows. Between validation "
@@ -78,13 +107,24 @@ def added_columns(ablation: dict[str, dict[str, Estimate]]) -> str:
         {name: found[model] for name, found in ablation.items()} for model in ("logistic_regression", "network")
     )
     alone = line["last_six"]
-    told = f"its interval {'lies' if alone.low > 0.5 else 'does not lie'} above the 0.5 of a coin"
+    beyond = verdict(replace(alone, value=alone.value - 0.5, low=alone.low - 0.5, high=alone.high - 0.5))
+    told = {
+        "above": "its interval lies above the 0.5 of a coin",
+        "below": "its interval lies below the 0.5 of a coin",
+        "holds 0": "its interval holds the 0.5 of a coin",
+        "undefined": "its interval is not defined",
+    }[beyond]
     lost = network["first_six"].value - network["all_columns"].value
+    effect = (
+        "what the added columns do to it is not defined"
+        if lost != lost
+        else f"to have the added columns {'costs' if lost > 0 else 'gains'} it {abs(lost):.3f}"
+    )
     return (
         f"By the last six columns alone, logistic regression has an AUROC of {alone}: {told}. The first six alone give "
-        f"{line['first_six'].value:.3f}, all twelve {line['all_columns'].value:.3f}. For the network the first six "
-        f"give {network['first_six'].value:.3f} and all twelve {network['all_columns'].value:.3f}: to have the added "
-        f"columns {'costs' if lost > 0 else 'gains'} it {abs(lost):.3f}."
+        f"{number(line['first_six'].value)}, all twelve {number(line['all_columns'].value)}. For the network the first "
+        f"six give {number(network['first_six'].value)} and all twelve {number(network['all_columns'].value)}: "
+        f"{effect}."
     )
 
 
@@ -93,7 +133,9 @@ def importance(table: pd.DataFrame, at_most: int = 3) -> str:
     felt = table[table["low"] > 0].nlargest(at_most, "lost")
     if felt.empty:
         return "No column is missed in every repeat."
-    named = ", ".join(f"{column} ({lost:.3f})" for column, lost in zip(felt["column"], felt["lost"], strict=True))
+    named = ", ".join(
+        f"{markdown_safe(column)} ({lost:.3f})" for column, lost in zip(felt["column"], felt["lost"], strict=True)
+    )
     return (
         f"Missed most, among those missed in every repeat: {named}. A drop of about 0, or below it, means that the "
         "network would not miss the column."

@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import f1_score
@@ -13,7 +12,7 @@ from medutils.chapters.spine_mlp import experiments as spine
 from medutils.chapters.spine_mlp import sentences
 from medutils.data.spine import open_spine
 from medutils.errors import InputError
-from medutils.evaluation import Estimate, binary, choose_threshold, evaluate, values
+from medutils.evaluation import binary, choose_threshold, evaluate, values
 from medutils.evidence import reported_values
 from medutils.models.mlp import SpineMLP
 from medutils.training.loop import Settings
@@ -67,30 +66,6 @@ def test_a_network_from_its_file_decides_as_before(task: spine.Task):
     with torch.inference_mode():
         before = torch.sigmoid(network(torch.tensor(scaler.transform(task.x)).float())).squeeze(1)
     np.testing.assert_allclose(spine.restore(content)(task.records), before, atol=1e-6)
-
-
-@pytest.mark.parametrize(("low", "high", "words"), [(-1, 1, "cannot tell"), (-2, -1, "lower"), (1, 2, "higher")])
-def test_a_difference_is_told_by_its_interval(low: float, high: float, words: str):
-    assert words in sentences.difference(Estimate((low + high) / 2, low, high, 62, ""))
-
-
-def test_no_column_is_praised_when_none_is_missed():
-    nothing = pd.DataFrame({"column": ["a", "b"], "lost": [0.01, -0.01], "low": [-0.01, -0.02], "high": [0.03, 0.0]})
-    assert sentences.importance(nothing) == "No column is missed in every repeat."
-    assert "a (0.010)" in sentences.importance(nothing.assign(low=[0.001, -0.02]))
-
-
-def test_columns_that_tell_nothing_are_not_said_to_tell_something():
-    def area(value: float) -> dict[str, Estimate]:
-        found = Estimate(value, value - 0.05, value + 0.05, 310, "")
-        return {"network": found, "logistic_regression": found}
-
-    told = [
-        sentences.added_columns({"all_columns": area(0.8), "first_six": area(0.9), "last_six": area(alone)})
-        for alone in (0.4, 0.5, 0.7)
-    ]
-    assert ["does not lie above" in text for text in told] == [True, True, False]
-    assert "nothing to take away" in sentences.added_columns({"all_columns": area(0.8)})
 
 
 @pytest.mark.parametrize(("printed", "batches"), [(89.5, 4), (90.75, 4), (95.688, 16), (96.688, 16)])
