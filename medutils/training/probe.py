@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from medutils import cache
 from medutils.data.films import Films
@@ -50,7 +51,9 @@ def linear_probe(
     key = cache.key_of(_fit, hashes, patients, folds, seed)
 
     def make(part: Path) -> None:
-        part.write_text(json.dumps(_fit(**split, patients=patients, folds=folds, seed=seed)), encoding="utf-8")
+        # On one thread: matrices of this size gain nothing from a second, and lose much where others compute too.
+        with threadpool_limits(1):
+            part.write_text(json.dumps(_fit(**split, patients=patients, folds=folds, seed=seed)), encoding="utf-8")
 
     found = json.loads(cache.kept("probes", make, key, ".json").read_text(encoding="utf-8"))
     positive = np.array(found["train"])[:, -1]

@@ -1,17 +1,25 @@
 """How far networks go that have seen photographs only: their features, and a logistic regression on them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import torch
 
 from medutils.data.films import Films
+from medutils.evaluation import Estimate
+from medutils.evidence import Results
 from medutils.models.cnn import Architecture
 from medutils.models.transfer import make_classifier, own_preprocessing, own_size
 from medutils.training.features import averaged_features
 from medutils.training.probe import Probe, linear_probe
 
 BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
+CONTROLS = ("random", "thumbnails")
+NAMES = {f"tf_efficientnet_lite{number}": f"Lite{number}, ImageNet's weights" for number in range(3)} | {
+    "random": "Lite0, random weights",
+    "thumbnails": "32 × 32 pixels, no network",
+}
 THUMBNAIL = 32  # pixels a side of the films that stand for no network at all
 
 
@@ -54,3 +62,38 @@ def tables(probes: Mapping[str, Sequence[Probe]]) -> dict[str, pd.DataFrame]:
         else group[0].predictions
         for name, group in probes.items()
     }
+
+
+def record(results: Results, probes: Mapping[str, Sequence[Probe]]) -> None:
+    """Keep what the probes gave: metrics at the out-of-fold threshold and at one half, and paired differences.
+
+    `frozen.<name>` and `frozen.<name>.at_half`; the first backbone minus each control is `frozen.minus_<control>`. The
+    experiment `frozen` holds, by name and for each seed, the penalty, the threshold and the AUROCs.
+    """
+    found = tables(probes)
+    for name, table in found.items():
+        results.judge(f"frozen.{name}", table, "test")
+        results.judge(f"frozen.{name}.at_half", table, "test", 0.5, keep_rows=False)
+    first = next(iter(found.values()))
+    for control in CONTROLS:
+        results.compare(f"frozen.minus_{control}", first, found[control], "test")
+    told = {name: [_told(results, probe) for probe in group] for name, group in probes.items()}
+    results.experiment("frozen", **told)
+
+
+def recorded(results: Mapping[str, Any] | None) -> dict[str, dict[str, Estimate]]:
+    """What `record` kept, by name without `frozen.` and by metric, from a results.json; empty where it has none."""
+    found: dict[str, dict[str, Estimate]] = {}
+    for key, numbers in (results or {"metrics": {}})["metrics"].items():
+        name, _, metric = key.removeprefix("frozen.").rpartition(".")
+        if key.startswith("frozen."):
+            found.setdefault(name, {})[metric] = Estimate(**numbers)
+    return found
+
+
+def _told(results: Results, probe: Probe) -> dict[str, float]:
+    test, held = (
+        results.evaluate(table, "", resamples=0)["auroc"].value for table in (probe.predictions, probe.out_of_fold)
+    )
+    threshold = float(probe.predictions["threshold"].iloc[0])
+    return {"c": probe.c, "threshold": threshold, "auroc": test, "out_of_fold_auroc": held}

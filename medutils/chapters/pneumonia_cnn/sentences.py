@@ -180,6 +180,21 @@ def difference_of(what: str, found: Estimate) -> str:
     return f"{what}: {found} in AUROC. The interval lies {side} 0. {fixed_sentence(found)}".strip()
 
 
+def frozen(found: Scores, backbone: str) -> str:
+    """What a frozen backbone's features are worth beside the controls, and what its threshold is worth."""
+    against = {"minus_random": "random weights", "minus_thumbnails": "thumbnails"}
+    gaps = [difference_of(f"ImageNet's weights minus {what}", found[name]["auroc"]) for name, what in against.items()]
+    half, chosen = (
+        f"{number(scores['accuracy'].value)} (sensitivity {number(scores['sensitivity'].value)}, specificity "
+        f"{number(scores['specificity'].value)})"
+        for scores in (found[f"{backbone}.at_half"], found[backbone])
+    )
+    return (
+        f"{' '.join(gaps)} Accuracy is {half} at one half, and {chosen} at the threshold chosen on training patients "
+        "that the regression had not seen."
+    )
+
+
 def paired(gaps: Scores) -> str:
     """Which networks differ from the first."""
     if not gaps:

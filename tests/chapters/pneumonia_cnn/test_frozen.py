@@ -2,9 +2,12 @@
 
 import pytest
 
-from medutils.chapters.pneumonia_cnn.frozen import frozen_features, tables
+from medutils.chapters.pneumonia_cnn import sentences
+from medutils.chapters.pneumonia_cnn.frozen import NAMES, frozen_features, record, recorded, tables
 from medutils.data.films import open_films
 from medutils.data.phantoms.chest import make_kermany
+from medutils.evaluation import binary
+from medutils.evidence import Results
 from medutils.tables import check_predictions
 
 
@@ -14,7 +17,8 @@ def test_backbones_random_weights_and_thumbnails_predict_the_same_films(
     folder = tmp_path_factory.mktemp("films")
     make_kermany(folder, films=(60, 30), size=32)
     films = open_films(str(folder))
-    found = tables(frozen_features(films, ["tf_efficientnet_lite0"], seeds=2, size=32))
+    probes = frozen_features(films, ["tf_efficientnet_lite0"], seeds=2, size=32)
+    found = tables(probes)
     assert list(found) == ["tf_efficientnet_lite0", "random", "thumbnails"]
     tested = list(films.records["record_id"].iloc[films.rows("test")])
     for name, table in found.items():
@@ -23,3 +27,15 @@ def test_backbones_random_weights_and_thumbnails_predict_the_same_films(
         assert all(list(part["record_id"]) == tested for _, part in repeats), name
         assert table["threshold"].between(0, 1).all()
     assert found["random"]["repeat"].nunique() == 2
+
+    parameters = {"profile": "smoke", "seed": 0, "resamples": 20}
+    results = Results("pneumonia_cnn", parameters, films.located, binary(films.positive))
+    record(results, probes)
+    kept = recorded(results.as_dict())
+    assert kept.keys() == {*found, *(f"{name}.at_half" for name in found), "minus_random", "minus_thumbnails"}
+    assert set(found) <= set(NAMES)
+    first, thumbnails = (kept[name]["auroc"].value for name in ("tf_efficientnet_lite0", "thumbnails"))
+    assert kept["minus_thumbnails"]["auroc"].value == pytest.approx(first - thumbnails)
+    assert [len(told) for told in results.experiments["frozen"].values()] == [1, 2, 1]
+    assert "at the threshold chosen" in sentences.frozen(kept, "tf_efficientnet_lite0")
+    assert recorded(None) == {}

@@ -194,3 +194,13 @@ def test_causes_are_told_apart_only_where_there_are_two():
 )
 def test_sixteen_films(table, words):
     assert words in sentences.small_validation(table)
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"), [(around(0.1), "lies above 0"), (around(0), "cannot tell"), (NONE, "is not defined")]
+)
+def test_frozen_features_are_told_beside_their_controls(gap, words):
+    scores = {name: around(0.9) for name in ("accuracy", "sensitivity", "specificity", "auroc")}
+    gaps = {name: {"auroc": gap} for name in ("minus_random", "minus_thumbnails")}
+    said = sentences.frozen({"lite": scores, "lite.at_half": scores, **gaps}, "lite")
+    assert said.count(words) == 2 and "nan" not in said
