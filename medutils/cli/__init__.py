@@ -1,7 +1,6 @@
 """The `medutils` command."""
 
 import logging
-import shutil
 import signal
 import sys
 import warnings
@@ -91,25 +90,31 @@ def reference(
     chapter: Annotated[str, typer.Argument(help="The chapter whose reference run is to be made anew.")],
     p: Given = None,
     profile: Annotated[str | None, typer.Option(help="smoke, demo or full (the default).")] = None,
+    part: Annotated[str, typer.Option(help="Keep the numbers that the reference lacks, as a part of this name.")] = "",
 ) -> None:
     """Run a chapter on the real data that $MEDUTILS_DATA names, and keep its results as the book's reference run."""
     import json
     import tempfile
 
-    from medutils.evidence import reference_path
+    from medutils.evidence import load_reference, new_numbers, reference_path
+    from medutils.files import write_json
     from medutils.run import run_chapter
 
     given = {"profile": "full", **_given(p, profile=profile)}
     with tempfile.TemporaryDirectory() as folder:
         run_chapter(chapter, given, Path(folder), progress=sys.stderr.isatty())
-        results = Path(folder) / "results.json"
-        if (kind := json.loads(results.read_text())["data"]["kind"]) != "real":
-            raise InputError(
-                f"a reference run needs real data, found {kind}; set MEDUTILS_DATA to the folder of the data sets"
-            )
-        path = reference_path(chapter)
-        path.parent.mkdir(exist_ok=True)
-        shutil.copyfile(results, path)
+        results = json.loads((Path(folder) / "results.json").read_text())
+    if (kind := results["data"]["kind"]) != "real":
+        raise InputError(
+            f"a reference run needs real data, found {kind}; set MEDUTILS_DATA to the folder of the data sets"
+        )
+    path = reference_path(chapter, part)
+    path.parent.mkdir(exist_ok=True)
+    if part:
+        path.unlink(missing_ok=True)  # the part itself is made anew
+        if there := load_reference(chapter):
+            results = new_numbers(results, there)
+    write_json(path, results)
     print(path)
 
 

@@ -2,7 +2,7 @@
 
 from medutils.evidence.claims import Claim, Reported, load_reported, reported_path, reported_values
 from medutils.evidence.recorder import Results, ledger, shown, table_of
-from medutils.evidence.reference import load_reference, look_up, reference_path, reference_paths
+from medutils.evidence.reference import load_reference, look_up, new_numbers, reference_path, reference_paths
 from medutils.evidence.status import WORDS, Status, held_against, status
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "load_reference",
     "load_reported",
     "look_up",
+    "new_numbers",
     "reference_path",
     "reference_paths",
     "reported_path",

@@ -8,7 +8,7 @@ from typing import Any
 from medutils.errors import InputError
 from medutils.files import BOOK
 
-KEPT_APART = ("metrics", "experiments")
+NUMBERS = ("metrics", "experiments")
 
 
 def reference_path(chapter: str, part: str = "") -> Path:
@@ -26,8 +26,9 @@ def reference_paths(chapter: str) -> list[Path]:
 def load_reference(chapter: str) -> dict[str, Any] | None:
     """The results of our own runs on real data, or None when there was none yet.
 
-    Metrics and experiments of parts stand among those of the run; `parts` holds each part's own parameters, versions,
-    seconds and data. Raises `InputError` when a part has a number that is there already, or is not of real data.
+    Metrics and experiments of parts stand among those of the run, a further model's numbers within an experiment too;
+    `parts` holds each part's own parameters, versions, seconds and data. Raises `InputError` when a part has a number
+    that is there already, or is not of real data.
     """
     found: dict[str, Any] | None = None
     for path in reference_paths(chapter):
@@ -37,14 +38,33 @@ def load_reference(chapter: str) -> dict[str, Any] | None:
         if found is None:
             found = content | {"parts": {}}
             continue
-        for kind in KEPT_APART:
-            if both := found[kind].keys() & content[kind].keys():
-                raise InputError(f"{path}: found {min(both)}, which another reference run gives; expected it once")
-            found[kind] |= content[kind]
+        for kind in NUMBERS:
+            found[kind] = _joined(found[kind], content[kind], kind, path)
         found["parts"][path.stem.partition(".")[2]] = {
-            name: value for name, value in content.items() if name not in KEPT_APART
+            name: value for name, value in content.items() if name not in NUMBERS
         }
     return found
+
+
+def _joined(there: Any, more: Any, key: str, path: Path) -> Any:
+    if not (isinstance(there, dict) and isinstance(more, dict)):
+        raise InputError(f"{path}: found {key}, which another reference run gives; expected it once")
+    both = sorted(there.keys() & more.keys())
+    return there | more | {name: _joined(there[name], more[name], f"{key}/{name}", path) for name in both}
+
+
+def new_numbers(results: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """The content of a results.json, of its numbers only those that a reference run does not have yet."""
+    return results | {kind: _not_in(reference[kind], results[kind]) for kind in NUMBERS}
+
+
+def _not_in(there: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    within = {
+        name: _not_in(there[name], value)
+        for name, value in more.items()
+        if isinstance(value, dict) and isinstance(there.get(name), dict)
+    }
+    return {name: within.get(name, value) for name, value in more.items() if name not in there or within.get(name)}
 
 
 def look_up(results: dict[str, Any] | None, path: str) -> Any:

@@ -1,6 +1,7 @@
 """Does a number of ours agree with the one that was reported? A rule that can say "too few to tell"."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -83,9 +84,15 @@ def _exact(claim: Claim, ours: Any) -> Status:
 def _rounding(claim: Claim, scale: float | None = None) -> float:
     """Half a unit of the last digit that was printed, on the scale of our number."""
     numbers = np.ravel(np.asarray(claim.value, dtype=float))
-    places = max((len(f"{number:.12g}".partition(".")[2]) for number in numbers), default=0)
+    places = max((_places(abs(number), claim.words) for number in numbers), default=0)
     by = scale if scale is not None else (0.01 if claim.unit == "%" else 1)
     return 0.5 * 10.0**-places * by * (1 + 1e-9)
+
+
+def _places(number: float, words: str) -> int:
+    """Digits behind the point as the write-up prints them, where its words hold the number: 0.1000 has four."""
+    printed = [text for text in re.findall(r"\d+(?:\.\d+)?", words) if float(text) == number]
+    return max(len(text.partition(".")[2]) for text in printed or [f"{number:.12g}"])
 
 
 def _is_share(claim: Claim) -> bool:

@@ -13,7 +13,7 @@ from medutils.chapters import all_chapters, resolve
 from medutils.data.manifest import Located
 from medutils.errors import InputError
 from medutils.evaluation import Estimate, binary, grades
-from medutils.evidence import Claim, Results, held_against, ledger, load_reference, look_up, shown, status
+from medutils.evidence import Claim, Results, held_against, ledger, load_reference, look_up, new_numbers, shown, status
 
 CLAIM = {"id": "a", "what": "an accuracy", "section": "1", "words": "0.85"}
 
@@ -46,6 +46,7 @@ def test_no_number_that_is_exact_differs_but_for_the_two_that_the_chapters_tell(
         (0.85, [0.85, 0.85], "too few to tell"),
         (0.85, [], "too few to tell"),
         (0.85, [0.85, 0.85, 0.85], "agrees"),
+        (0.95, [0.70, 0.85, 0.99], "too few to tell"),
     ],
 )
 def test_a_reported_number_is_held_against_the_spread_of_single_runs(reported: float, runs: list[float], word: str):
@@ -62,6 +63,11 @@ def test_a_reported_number_is_held_against_the_spread_of_single_runs(reported: f
         ({"value": 0.85, "result": "metrics/net.accuracy"}, "too few to tell"),
         ({"value": 0.85, "result": "metrics/net.accuracy", "runs": "experiments/seeds/net"}, "agrees"),
         ({"value": 85.0, "unit": "%", "result": "metrics/net.accuracy", "runs": "experiments/seeds/net"}, "agrees"),
+        ({"value": 0.95, "result": "metrics/net.accuracy", "runs": "experiments/seeds/net"}, "differs"),
+        ({"value": 0.85, "result": "metrics/net.accuracy", "runs": "experiments/seeds/broken"}, "too few to tell"),
+        ({"value": 0.85, "result": "metrics/net.accuracy", "runs": "experiments/seeds/mended"}, "agrees"),
+        ({"value": 0.31, "result": "metrics/net.f1", "runs": "experiments/seeds/wide"}, "agrees"),
+        ({"value": 0.31, "result": "metrics/net.log_loss", "runs": "experiments/seeds/wide"}, "too few to tell"),
         ({"value": 62.0, "result": "experiments/split/rows", "exact": True}, "agrees"),
         ({"value": 63.0, "result": "experiments/split/rows", "exact": True}, "differs"),
         ({"value": 0.742, "result": "experiments/split/share", "exact": True}, "agrees"),
@@ -72,15 +78,31 @@ def test_a_reported_number_is_held_against_the_spread_of_single_runs(reported: f
 )
 def test_a_claim_has_a_status_and_a_reason(fields: dict, word: str):
     results = {
-        "metrics": {"net.accuracy": {"value": 0.85, "low": 0.5, "high": 1.0}, "nan.accuracy": {"value": None}},
+        "metrics": {
+            "net.accuracy": {"value": 0.85, "low": 0.5, "high": 1.0},
+            "nan.accuracy": {"value": float("nan")},
+            "net.f1": {"value": 0.3},
+            "net.log_loss": {"value": 0.3},
+        },
         "experiments": {
-            "seeds": {"net": [0.84, 0.85, 0.86, 0.85]},
+            "seeds": {
+                "net": [0.84, 0.85, 0.86, 0.85],
+                "broken": [float("nan"), None, 0.85, 0.85],
+                "mended": [0.84, 0.85, 0.86, 0.85, float("nan"), None],
+                "wide": [0.27, 0.30, 0.30, 0.33],
+            },
             "split": {"rows": 62, "share": 0.74199, "matrix": [[1, 2]]},
         },
     }
     found = status(Claim(**CLAIM, **fields), results)
     assert found.word == word
     assert found.reason
+
+
+@pytest.mark.parametrize(("words", "word"), [("a share of 0.5", "agrees"), ("a share of 0.5000 in 1 of 2", "differs")])
+def test_a_number_is_as_exact_as_it_was_printed(words: str, word: str):
+    claim = Claim(**CLAIM | {"words": words}, value=0.5, result="share", exact=True)
+    assert status(claim, {"share": 0.54}).word == word
 
 
 def test_a_claim_that_is_not_answered_must_say_why():
@@ -103,8 +125,24 @@ def test_parts_of_a_reference_run_stand_among_its_numbers_and_keep_their_provena
     assert found["parts"]["more"]["seconds"] == 7
 
 
+def test_a_part_adds_a_further_model_to_an_experiment_and_keeps_only_what_the_reference_lacks(tmp_path, monkeypatch):
+    there = {"metrics": {"x": {"value": 1}}, "experiments": {"seeds": {"a": [1, 2]}, "films": 3}}
+    again = {
+        "metrics": {"x": {"value": 9}, "y": {"value": 2}},
+        "experiments": {"seeds": {"a": [7], "b": [4]}, "films": 4},
+    }
+    _reference(tmp_path, monkeypatch, a=there, a__more=again)
+    with pytest.raises(InputError, match="found metrics/x/value, which"):
+        load_reference("a")
+    part = new_numbers(again, there)
+    assert part == {"metrics": {"y": {"value": 2}}, "experiments": {"seeds": {"b": [4]}}}
+    (tmp_path / "reference" / "a.more.json").write_text(json.dumps({"data": {"kind": "real"}} | part))
+    assert load_reference("a")["experiments"] == {"seeds": {"a": [1, 2], "b": [4]}, "films": 3}
+
+
 @pytest.mark.parametrize(
-    ("part", "what"), [({"metrics": {"x": 1}}, "found x, which"), ({"data": {"kind": "phantom"}}, "of a phantom")]
+    ("part", "what"),
+    [({"metrics": {"x": 1}}, "found metrics/x, which"), ({"data": {"kind": "phantom"}}, "of a phantom")],
 )
 def test_a_part_that_gives_a_number_again_or_is_of_a_phantom_is_refused(tmp_path, monkeypatch, part, what):
     _reference(tmp_path, monkeypatch, a={"metrics": {"x": 1}}, a__more=part)

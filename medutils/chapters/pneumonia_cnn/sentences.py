@@ -31,6 +31,26 @@ WORDS = {
     "thawed": "one epoch more, last blocks thawed",
 }
 
+# What each error is worth: results by the path they are kept under, in the words of the table that compares them.
+WORTH = {
+    "experiments/shared_weights/auroc/fresh": "AUROC, augmented, fresh weights",
+    "experiments/shared_weights/auroc/shared": "AUROC, baseline's weights",
+    "mild_minus_strong.auroc": "AUROC, mild minus strong augmentation",
+    "experiments/raw_pixels/auroc/right": "AUROC, right preprocessing",
+    "experiments/raw_pixels/auroc/raw": "AUROC, raw 0 to 255",
+    "experiments/threshold_rule/one_half": "accuracy, threshold one half",
+    "experiments/threshold_rule/f1": "accuracy, threshold by F1",
+    "experiments/threshold_rule/balanced_accuracy": "accuracy, threshold by balanced accuracy",
+    "experiments/patient_in_training/file": "children known, by film",
+    "experiments/validation_scheme/file/auroc_gap": "AUROC, validation minus test, by film",
+    "experiments/validation_scheme/patient/auroc_gap": "AUROC, validation minus test, by patient",
+    "experiments/sixteen_films/widest": "16 films: 90 % of draws within",
+    "experiments/picked_on_test/optimism": "accuracy won by choosing on test",
+    "experiments/collapsed/all": "trainings that collapsed",
+    "experiments/seed_spread/widest": "accuracy, widest spread of seeds",
+    "fine_tuned_minus_frozen.auroc": "AUROC, fine-tuned minus frozen",
+}
+
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
     """A table whose rows and columns are called by words, not by the names that results are kept under."""
