@@ -1,5 +1,6 @@
 """The command line as a user meets it: one sentence, a non-zero exit, and nothing left behind."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -80,3 +81,20 @@ def test_bad_data_is_refused_from_inside_the_notebook_and_leaves_nothing(tmp_pat
         f"medutils: {table}: Class_att is 'Abnormal' in 0 rows; expected at least 10 of each class"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_part_of_a_reference_run_keeps_what_is_new_and_leaves_the_run_as_it_is(tmp_path: Path, monkeypatch):
+    def run(_: str, __: dict, out: Path, **___: object) -> None:
+        (out / "results.json").write_text(json.dumps(results))
+
+    monkeypatch.setattr("medutils.run.run_chapter", run)
+    monkeypatch.setattr("medutils.evidence.reference.BOOK", tmp_path)
+    results = {"data": {"kind": "real"}, "metrics": {"x": {"value": 1}}, "experiments": {"seeds": {"a": [1]}}}
+    cli.reference("spine_mlp")
+    whole = (tmp_path / "reference" / "spine_mlp.json").read_text()
+    results["experiments"] = {"seeds": {"a": [5], "b": [2]}}
+    for _ in range(2):  # the second time it takes the place of the first
+        cli.reference("spine_mlp", part="more")
+        part = json.loads((tmp_path / "reference" / "spine_mlp.more.json").read_text())
+        assert (part["metrics"], part["experiments"]) == ({}, {"seeds": {"b": [2]}})
+    assert (tmp_path / "reference" / "spine_mlp.json").read_text() == whole
