@@ -31,7 +31,8 @@ class TrainedOn(BaseModel):
 
 
 def _versions() -> dict[str, str]:
-    return {"medutils": __version__} | {name: version(name) for name in LIBRARIES}
+    """Without what a build adds to its version, such as `+cpu`: results.json holds that."""
+    return {"medutils": __version__} | {name: version(name).partition("+")[0] for name in LIBRARIES}
 
 
 class About(BaseModel):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class ExportedModel:
         left_out = list(rows.left_out)
         if len(rows.x):
             probability = self.probabilities(rows.x)
-            judged = np.isfinite(probability).all(1)
+            judged = np.isfinite(probability).all(1) & rows.x.flatten(1).isfinite().all(1).numpy()
             too_far = "found values for which the network gives no number; expected some like those of its training"
             left_out += [(": line ".join(map(str, name)), too_far) for name in rows.named[~judged].to_numpy()]
         if len(left_out) == len(rows.named) + len(rows.left_out):
@@ -146,7 +147,8 @@ def _restored(path: Path, about: About, state: Mapping[str, Tensor]) -> nn.Modul
         network.load_state_dict(state)
         finite = bool(loop.predict(network, about.reads.example()).isfinite().all())
     except Exception as error:  # a design of nonsense fails anywhere in torch or timm
-        why = str(error).strip().splitlines()[-1].strip(" .") or type(error).__name__
+        said = (str(error).strip() or type(error).__name__).splitlines()[-1].strip(" .")
+        why = textwrap.shorten(said, 160, placeholder=" ...")
         raise InputError(f"{path}: found weights that do not fit their network ({why}); expected its own") from error
     if not finite:
         raise InputError(f"{path}: found weights that give no finite logits; expected those of a trained network")
