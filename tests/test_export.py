@@ -304,10 +304,8 @@ def test_two_classes_are_decided_at_the_threshold(folder: Path):
     # The dark film's logit is the bias, -2, and the temperature is 2.
     assert table["prob_PNEUMONIA"][1] == pytest.approx(1 / (1 + np.exp(1)), abs=1e-4)
     at = table["prob_PNEUMONIA"][1]
-    assert (
-        replace(model, about=model.about.model_copy(update={"threshold": at})).predict(films).table["decision"][1]
-        == "PNEUMONIA"
-    )
+    at_it = replace(model, about=model.about.model_copy(update={"threshold": at})).predict(films).table
+    assert at_it["decision"][1] == "PNEUMONIA"
 
 
 def test_of_three_classes_the_most_probable_is_decided_and_the_positive_one_is_flagged(folder: Path):
