@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RECORD_COLUMNS = ("record_id", "patient", "label", "source", "split", "path")
 SPLITS = ("", "train", "validation", "test")
 MAX_ROWS, MAX_BYTES = 1_000_000, 1_000_000_000  # of a table: it is held in memory
+LARGEST = 1e30  # above it the square of a number, or the number itself in single precision, is near overflow
+NUMBER = f"a number from {-LARGEST:g} to {LARGEST:g}"
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")  # bytes that no text holds, but text of two bytes a letter does
 NOT_UTF8 = "read as Windows-1252 text (cp1252): it is not UTF-8"
 # Characters that Markdown, the book's or a terminal's, reads as marks and not as themselves.
@@ -58,6 +60,16 @@ def read_csv(path: Path, columns: Collection[str] = (), *, min_rows: int = 0) ->
         raise InputError(f"{path}: found {len(lines)} rows; expected at least {min_rows}")
     rows = [cells[: len(header)] for cells in lines.values()]
     return pd.DataFrame(rows, pd.Index(lines, dtype=int), header, dtype=str)[named]
+
+
+def numbers(table: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
+    """The cells of a table of `read_csv` as floats, and those that are none: line, and what was found and expected."""
+    found = table.apply(pd.to_numeric, errors="coerce").astype(float)
+    wrong = [
+        (int(table.index[row]), f"{table.columns[place]} is '{table.iloc[row, place]}'; expected {NUMBER}")
+        for row, place in np.argwhere(~(found.abs() <= LARGEST).to_numpy())
+    ]
+    return found, wrong
 
 
 def count_columns(path: Path) -> int:

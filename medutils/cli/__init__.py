@@ -121,24 +121,28 @@ def reference(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a run that holds model.pt, or that file.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, and folders of images.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...", help="For a model of films: films, and folders of films; of tables: CSV files."
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
     gradcam: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each film with a heat map over it to this folder.")
     ] = None,
 ) -> None:
-    """Let an exported model predict images."""
+    """Let an exported model judge films, or the rows of tables."""
     import json
 
     from rich.console import Console
     from rich.table import Column, Table
 
-    from medutils.export import image_files, load_model, write_heat_maps
+    from medutils.export import load_model, write_heat_maps
 
-    files = image_files(images)
     model = load_model(run)
-    table = model.predict(files)
-    skipped = table.attrs["skipped"]
+    found = model.predict(inputs)
+    table, left_out = found.table, found.left_out
     if gradcam is not None:
         table["gradcam"] = [str(path) for path in write_heat_maps(model, table, gradcam)]
     trained_on = str(model.about.data)
@@ -157,10 +161,11 @@ def predict(
         print(NOT_FOR_CLINICAL_USE)
         if gradcam is not None:
             print(printable(f"Heat maps: {gradcam}"))
-    for file, reason in skipped:
-        print(printable(f"medutils: {file}: {reason}"), file=sys.stderr)
-    if skipped:
-        raise InputError(f"IMAGE: found {len(skipped)} of {len(files)} that cannot be read, named above; expected none")
+    for sentence in [*found.notes, *(f"{what}: {reason}" for what, reason in left_out)]:
+        _say(printable(sentence))
+    if left_out:
+        total, noun = len(table) + len(left_out), model.about.reads.noun
+        raise InputError(f"INPUT: left out {len(left_out)} of {total} {noun}s, named above; expected to judge all")
 
 
 def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from medutils.data import registry
@@ -11,10 +10,9 @@ from medutils.data.loaded import Loaded
 from medutils.data.manifest import Located, load_manifest
 from medutils.errors import InputError
 from medutils.files import cache_dir, written_whole
-from medutils.tables import RECORD_COLUMNS, check_records, read_csv
+from medutils.tables import RECORD_COLUMNS, check_records, numbers, read_csv
 
 MIN_ROWS, MIN_PER_CLASS = 50, 10  # rows in all, and patients of each class: cross-validation is nested in five folds
-LARGEST = 1e30  # above it the square of a number, or the number itself in single precision, is near overflow
 # OpenML numbers its classes; its own counts (210 and 100) say which is which, and `fetch_vertebral` checks them.
 OPENML_CLASSES = {"1": "Abnormal", "2": "Normal"}
 
@@ -146,12 +144,8 @@ def _numbers(path: Path, table: pd.DataFrame) -> pd.DataFrame:
         raise InputError(
             f"{path}: found a measurement named '{taken[0]}', as a record's own column; expected another name"
         )
-    numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
-    wrong = ~(numbers.abs() <= LARGEST).to_numpy()
-    if wrong.any():
-        row, position = np.argwhere(wrong)[0]
-        line, column, found = table.index[row], table.columns[position], table.iloc[row, position]
-        raise InputError(
-            f"{path}: line {line}: {column} is '{found}'; expected a number from {-LARGEST:g} to {LARGEST:g}"
-        )
-    return numbers
+    values, wrong = numbers(table)
+    if wrong:
+        line, reason = wrong[0]
+        raise InputError(f"{path}: line {line}: {reason}")
+    return values

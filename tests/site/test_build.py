@@ -7,10 +7,10 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-import torch
 
 from medutils.chapters import all_chapters
 from medutils.errors import InputError
+from medutils.export import load_model
 from medutils.run import run_page_if_changed
 from medutils.site import build as site
 from medutils.site.build import build_book
@@ -70,7 +70,7 @@ def test_a_second_build_does_nothing_and_a_changed_profile_is_a_change(tmp_path:
     chapter = tmp_path / "_build" / "chapters" / "spine_mlp"
     judged = pd.read_csv(chapter / "predictions.csv").groupby("rows")["model"].unique().map(set)
     assert judged["validation, write-up split"] == {"majority", "logistic_regression", "mlp"}
-    assert "clinical use" in torch.load(chapter / "weights.pt", weights_only=True)["notice"]
+    assert "clinical use" in load_model(chapter).card
     written = (tmp_path / "_build" / "html" / "index.html").stat().st_mtime_ns
     said.clear()
     start = time.monotonic()

@@ -13,7 +13,7 @@ from PIL import Image
 from medutils.data.films import Films
 from medutils.evaluation import Estimate, counts, proportion
 from medutils.evidence import Results
-from medutils.export import About, ExportedModel, TrainedOn, model_card, overlay
+from medutils.export import About, ExportedModel, FilmInput, TrainedOn, heat_map, model_card, overlay
 from medutils.models.augment import Augment
 from medutils.training.kept import Training, Variant
 from medutils.training.summaries import decisions
@@ -168,7 +168,7 @@ def exportable(
     network = training.network()
     about = About(
         title=f"Write-ups on chest films: {name}",
-        design=network.design,
+        reads=FilmInput(design=network.design),
         classes=training.films.classes,
         threshold=training.threshold,
         threshold_rule=f"the highest {training.variant.rule} on validation films, held out by patient unless said "
@@ -183,7 +183,7 @@ def exportable(
 
 def heat_maps(model: ExportedModel, films: Films, record_ids: Sequence[str]) -> list[NDArray[np.uint8]]:
     """Films with their Grad-CAM over them, as pictures (height, width, 3)."""
-    pixels = films.pixels(model.about.design.size)
+    pixels = films.pixels(model.about.reads.example().shape[-1])
     place = films.records.reset_index().set_index("record_id")["index"]
     chosen = [pixels[place[record_id]].numpy() for record_id in record_ids]
-    return [np.asarray(overlay(Image.fromarray(film), model.heat_map(film))) for film in chosen]
+    return [np.asarray(overlay(Image.fromarray(film), heat_map(model, film))) for film in chosen]

@@ -1,19 +1,17 @@
 """Write-up 000: its split, its way of taking metrics, and what each of its shortcuts is worth."""
 
-import io
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from medutils import NOT_FOR_CLINICAL_USE
 from medutils.data.spine import features
 from medutils.errors import InputError
-from medutils.evaluation import binary, choose_threshold, values
+from medutils.evaluation import Estimate, binary, choose_threshold, values
+from medutils.export import About, ExportedModel, TableInput, TrainedOn, model_card
 from medutils.models.mlp import SpineMLP
 from medutils.tables import predictions_table
 from medutils.training.loop import Fit, Progress, Settings, one_thread
@@ -220,40 +218,37 @@ def chance_of_a_perfect_sample(errors: int, rows: int, sample: int) -> float:
     return float(hypergeom(rows, errors, sample).pmf(0))
 
 
-# --- the weights, kept and used again ---------------------------------------------------------------------------------
+# --- the network, to take away ----------------------------------------------------------------------------------------
 
 
-def checkpoint(network: SpineMLP, scaler: "StandardScaler", task: Task, settings: Settings) -> bytes:
-    """All that a decision needs, as the content of a file for `restore`: weights, scaling, columns, classes, sizes."""
-    file = io.BytesIO()
-    content = {
-        "notice": NOT_FOR_CLINICAL_USE,
-        "weights": network.state_dict(),
-        "mean": torch.tensor(scaler.mean_),
-        "scale": torch.tensor(scaler.scale_),
-        "columns": task.columns,
-        "classes": [task.negative, task.positive],
-        "settings": asdict(settings),
-    }
-    torch.save(content, file)
-    return file.getvalue()
-
-
-def restore(content: bytes) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
-    """From the content of a checkpoint to a function: a table with the columns in, positive probabilities (rows,) out.
-
-    Nothing in the file is run: torch reads weights only.
-    """
-    kept = torch.load(io.BytesIO(content), weights_only=True)
-    network = SpineMLP(len(kept["columns"]), kept["settings"]["hidden"], kept["settings"]["dropout"]).eval()
-    network.load_state_dict(kept["weights"])
-
-    def probability(table: pd.DataFrame) -> NDArray[np.float64]:
-        x = torch.tensor(table[kept["columns"]].to_numpy(dtype=float))
-        with torch.inference_mode():
-            return torch.sigmoid(network(((x - kept["mean"]) / kept["scale"]).float())).squeeze(1).numpy()
-
-    return probability
+def exportable(
+    task: Task,
+    network: SpineMLP,
+    scaler: "StandardScaler",
+    settings: Settings,
+    threshold: float,
+    data: Mapping[str, str],
+    metrics: Mapping[str, Estimate],
+) -> ExportedModel:
+    """The write-up's network with all it needs to judge a row elsewhere; `metrics` are those of its validation rows."""
+    about = About(
+        title="Write-up 000: a small network on spine measurements",
+        reads=TableInput(
+            columns=tuple(task.columns),
+            mean=tuple(scaler.mean_.tolist()),
+            scale=tuple(scaler.scale_.tolist()),
+            hidden=settings.hidden,
+            dropout=settings.dropout,
+            batch_normalisation=settings.batch_normalisation,
+        ),
+        classes=(task.negative, task.positive),
+        threshold=threshold,
+        threshold_rule="the chapter's parameter `threshold`, which was given and not chosen on any data",
+        data=TrainedOn.model_validate(data),
+        metrics=dict(metrics),
+        limits=("The rows of these results also chose its weights, so the results are too good.",),
+    )
+    return ExportedModel(network, about, model_card(about))
 
 
 # --- many seeds, nested cross-validation, feature sets ----------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Write-up 000's shortcuts: rebuilt as it describes them, against scikit-learn and its own published digits."""
 
-import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from medutils.data.spine import open_spine
 from medutils.errors import InputError
 from medutils.evaluation import binary, choose_threshold, evaluate, values
 from medutils.evidence import reported_values
+from medutils.export import load_model, save_model
 from medutils.models.mlp import SpineMLP
 from medutils.training.loop import Settings
 
@@ -58,14 +59,19 @@ def test_a_training_part_of_too_few_patients_is_refused(task: spine.Task):
         spine.nested_folds(spine.Task(clumped, "Normal", "Abnormal"), repeats=1, seed=0)
 
 
-def test_a_network_from_its_file_decides_as_before(task: spine.Task):
+def test_a_network_from_its_file_decides_as_before(task: spine.Task, tmp_path: Path):
     scaler, settings = StandardScaler().fit(task.x), Settings(hidden=8)
     network = SpineMLP(len(task.columns), settings.hidden).eval()
-    content = spine.checkpoint(network, scaler, task, settings)
-    assert torch.load(io.BytesIO(content), weights_only=True)["notice"].startswith("Not for clinical use")
+    data = {"name": "spine", "kind": "phantom", "sha256": "0" * 64}
+    model = spine.exportable(task, network, scaler, settings, 0.3, data, {})
+    save_model(tmp_path / "model.pt", network, model.about)
+    loaded = load_model(tmp_path)
     with torch.inference_mode():
         before = torch.sigmoid(network(torch.tensor(scaler.transform(task.x)).float())).squeeze(1)
-    np.testing.assert_allclose(spine.restore(content)(task.records), before, atol=1e-6)
+    after = loaded.probabilities(loaded.about.reads.tensor(task.records))
+    np.testing.assert_allclose(after[:, 1], before, atol=1e-6)
+    assert (loaded.about.classes, loaded.about.threshold) == (("Normal", "Abnormal"), 0.3)
+    assert "parameter `threshold`" in loaded.card
 
 
 @pytest.mark.parametrize(("printed", "batches"), [(89.5, 4), (90.75, 4), (95.688, 16), (96.688, 16)])
