@@ -49,11 +49,17 @@ def show(name: Name) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from medutils.data.manifest import load_manifest
+    from medutils.data.manifest import load_manifest, manifest_names
     from medutils.models.weights import weights_manifest, weights_names
     from medutils.site.cards import card, weights_card
 
-    text = weights_card(weights_manifest(name)) if name in weights_names() else card(load_manifest(name))
+    datasets, weights = manifest_names(), weights_names()
+    if name not in (*datasets, *weights):
+        raise InputError(
+            f"'{name}' is not known; there are the datasets {', '.join(datasets)}, and the pretrained weights "
+            f"{', '.join(weights)}"
+        )
+    text = weights_card(weights_manifest(name)) if name in weights else card(load_manifest(name))
     Console().print(Markdown(text.partition("\n")[2].replace("{cite}", "")))
 
 

@@ -41,8 +41,8 @@ same folders and files. Where real data are looked for is told in [](how_to_use.
 
 | Command | What it does |
 |---|---|
-| `medutils data list` | lists all datasets and where each is found |
-| `medutils data show NAME` | prints a card of this page |
+| `medutils data list` | lists all datasets and pretrained weights, and where each is found |
+| `medutils data show NAME` | prints a card of this page, or that of pretrained weights |
 | `medutils data fetch NAME` | downloads a dataset, or prints what to do by hand |
 | `medutils data verify NAME` | opens every file, and compares the counts with the manifest |
 | `medutils data make NAME` | makes the phantom |

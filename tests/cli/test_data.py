@@ -60,6 +60,13 @@ def test_show_prints_the_card_of_weights() -> None:
     assert "not MedicalNet" in run("show", "astra_resnet152_3d").output
 
 
+def test_show_of_an_unknown_name_names_datasets_and_weights() -> None:
+    found = run("show", "lungs")
+    assert isinstance(found.exception, InputError)
+    said = str(found.exception)
+    assert "'lungs' is not known" in said and "kermany_chest_xray" in said and "efficientnet_lite0" in said
+
+
 def test_a_wrong_folder_of_real_data_is_said_and_not_taken_for_no_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDUTILS_DATA", "nowhere")
     found = run("list")
