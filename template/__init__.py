@@ -1,1 +1,1 @@
-"""A chapter of fifty lines, as text, and the command that copies it: `make chapter NAME=...`."""
+"""The smallest chapter, as text, and the command that copies it: `make chapter NAME=...`."""
