@@ -39,6 +39,7 @@ class Parameters(BaseModel):
     data: str = Field("auto", min_length=1, description="auto, phantom, or the path of your own data")
     out: str = Field("", description="the folder for results.json and predictions.csv; empty for none")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="the one number that all randomness comes from")
+    resamples: int = Field(2000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ class SpineMLP(Parameters):
     replicas: int = Field(100, ge=2, le=1000, description="seeds to train on the write-up's split")
     repeats: int = Field(5, ge=1, le=100, description="repeats of the nested five-fold cross-validation")
     ablation_repeats: int = Field(2, ge=1, le=100, description="repeats for each variant of network or columns")
-    resamples: int = Field(2000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
     minutes: float = Field(5, ge=0, le=10_000, description="scale a large table's counts down to this; 0 for no limit")
 
 
