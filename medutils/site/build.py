@@ -14,7 +14,7 @@ from medutils import cache
 from medutils.chapters import all_chapters
 from medutils.errors import InputError
 from medutils.files import BOOK, ROOT, sha256
-from medutils.run import NOTEBOOK, SHARED, run_if_changed, run_page_if_changed
+from medutils.run import NOTEBOOK, REQUIREMENTS, run_if_changed, run_page_if_changed
 
 Say = Callable[[str], None]
 SPHINX = "medutils.site.sphinx_ext"  # the package's part in rendering
@@ -54,7 +54,7 @@ def _timed(say: Say, what: str) -> Iterator[Callable[[str], None]]:
 def _render_if_changed(build: Path, out: Path) -> bool:
     pages = _pages(build)
     sources = [f"{target} {sha256(source)}" for target, source in pages.items()]
-    code = cache.hash_of([*cache.sources_of([SPHINX]), *SHARED])
+    code = cache.hash_of([*cache.sources_of([SPHINX]), REQUIREMENTS])
     index = build / "html" / "index.html"
     return cache.unless_made(
         build / "site-key.txt", cache.digest([code, *sources]), [index], lambda: _render(pages, build, out)
