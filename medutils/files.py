@@ -31,6 +31,8 @@ def explain(error: OSError, path: Path) -> InputError:
         reason = "found a file of this name; expected a folder, or nothing"
     elif isinstance(error, NotADirectoryError):
         reason = "not a directory; expected a folder, found a file in this path"
+    elif isinstance(error, IsADirectoryError):
+        reason = "found a folder; expected a file"
     named = error.filename if error.filename and ".part" not in str(error.filename) else path
     return InputError(f"{named}: {reason}")
 

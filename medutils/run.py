@@ -46,14 +46,14 @@ def run_chapter(
     """
     parameters = resolve(name, given, profile)
     chapter = get_chapter(name)
-    _check_out(out)
+    check_out(out)
     chapter.find(parameters)
     with scratch(out) as part, alone(out):
         _papermill(chapter.notebook, {**parameters.model_dump(), "out": str(part)}, part, progress, renderer)
         return [file.replace(out / file.name) for file in sorted(part.iterdir())]
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
     """Raise `InputError` for what cannot be written, before anything is found or made."""
     there = next(up for up in (out, *out.parents) if up.exists())
     if not there.is_dir():

@@ -91,6 +91,8 @@ def _text(path: Path) -> tuple[str, str]:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    if (at := content.find(b"\0")) >= 0:
+        raise InputError(f"{path}: byte {at} is 0, which is in no UTF-8 text; expected a CSV table")
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             text = content.decode(encoding)
