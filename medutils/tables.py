@@ -91,16 +91,15 @@ def _text(path: Path) -> tuple[str, str]:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    if (at := content.find(b"\0")) >= 0:
-        raise InputError(f"{path}: byte {at} is 0, which is in no UTF-8 text; expected a CSV table")
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError as error:
             at = error.start
             continue
-        if encoding == "utf-8-sig" or not CONTROL.search(text):
+        if not ("\0" in text if encoding == "utf-8-sig" else CONTROL.search(text)):
             return text, encoding
+        at = content.find(b"\0") if encoding == "utf-8-sig" else at
     raise InputError(f"{path}: byte {at} is not UTF-8 text, nor is the file Windows-1252; expected a CSV table")
 
 

@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 
 from medutils.files import ROOT
 
-OURS = ("medutils", "book", "tests", "bench", "data_manifests", "Makefile", ".pre-commit-config.yaml", "_config.yml")
+FOLDERS = ("medutils", "book", "tests", "bench", "data_manifests")
+FILES = ("Makefile", ".pre-commit-config.yaml", "_config.yml")
 NAMED, _, NEEDED = (ROOT / "requirements.txt").read_text().partition("# What those need")
 # What is used without its name: by its command, by another package that we call, or by a chapter that is to come.
 UNNAMED = {
@@ -30,9 +31,9 @@ def pins(text: str) -> set[str]:
 
 
 def files() -> list[Path]:
-    found = [path for name in OURS for path in ((ROOT / name).rglob("*") if (ROOT / name).is_dir() else [ROOT / name])]
-    kinds = {"", ".py", ".ipynb", ".yaml", ".yml"}
-    return [path for path in found if path.is_file() and path.suffix in kinds and path != Path(__file__)]
+    """What of ours names packages; without this file, which names them all."""
+    inside = [path for name in FOLDERS for kind in ("py", "ipynb", "yaml") for path in (ROOT / name).rglob(f"*.{kind}")]
+    return [path for path in (*inside, *(ROOT / name for name in FILES)) if path != Path(__file__)]
 
 
 def code() -> Iterator[str]:

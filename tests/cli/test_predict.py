@@ -100,7 +100,7 @@ def test_a_table_that_cannot_be_judged_is_refused_in_one_sentence(content: str, 
     [
         (["film.png"], "film.png: found an image; expected a CSV table"),
         (["run"], "run: found a folder; expected a CSV table"),
-        (["zeros.csv"], "zeros.csv: byte 3 is 0, which is in no UTF-8 text; expected a CSV table"),
+        (["zeros.csv"], "zeros.csv: byte 3 is not UTF-8 text, nor is the file Windows-1252; expected a CSV table"),
         (["nowhere.csv"], "nowhere.csv: no such file"),
         (["/dev/zero"], "/dev/zero: found neither file nor folder"),
         (["rows.csv", "--gradcam", "maps"], "a model for a table; expected one for films"),
