@@ -21,7 +21,6 @@ UNNAMED = {
     "nbclient": "papermill runs notebooks with it",
     "ipykernel": "the kernel `python3`",
     "types-pyyaml": "mypy reads it",
-    "seaborn": "the next chapters' static figures",
     "jupytext": "a template of a chapter",
 }
 

@@ -55,7 +55,9 @@ def _timed(say: Say, what: str) -> Iterator[Callable[[str], None]]:
 def _render_if_changed(build: Path, out: Path) -> bool:
     pages = _pages(build)
     sources = [f"{target} {sha256(source)}" for target, source in pages.items()]
-    code = cache.hash_of([*cache.sources_of([SPHINX]), REQUIREMENTS])
+    numbers = [path for folder in LEFT_OUT for path in sorted((BOOK / folder).iterdir())]  # the cover tells of them
+    modules = [SPHINX, *(chapter.parameters.__module__ for chapter in all_chapters().values())]
+    code = cache.hash_of([*cache.sources_of(modules), REQUIREMENTS, *numbers])
     index = build / "html" / "index.html"
     return cache.unless_made(
         build / "site-key.txt", cache.digest([code, *sources]), [index], lambda: _render(pages, build, out)
