@@ -89,7 +89,7 @@ pio.renderers["text"] = _TextRenderer()
 
 
 def _figure(html: str, caption: str) -> str:
-    return f'<div class="figure">{html}<p class="caption">{_html(caption)}</p></div>' if caption else html
+    return f'<div class="figure">{html}<p class="told">{_html(caption)}</p></div>' if caption else html
 
 
 def _in_words(alt: str, caption: str) -> str:

@@ -61,7 +61,7 @@ def test_a_figure_without_a_title_is_refused():
 
 def test_a_caption_stands_below_a_figure_and_among_its_words(shown):
     PHANTOM.show(drawn(), 'A "line"', caption="It goes **up**, from <0.")
-    assert '<p class="caption">It goes <strong>up</strong>, from &lt;0.</p>' in shown[0]["text/html"]
+    assert '<p class="told">It goes <strong>up</strong>, from &lt;0.</p>' in shown[0]["text/html"]
     assert "aria-label=\"A 'line'\"" in shown[0]["text/html"]
     assert shown[0]["text/plain"] == "Figure: A 'line'\nIt goes **up**, from <0."
 

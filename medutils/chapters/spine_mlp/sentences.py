@@ -81,7 +81,7 @@ def finding() -> Finding:
         f"A small network on spine measurements was reported with an F1 of {rows['reported'].iloc[0]:.4g}; on rows "
         f"that chose nothing it has {network}, and logistic regression, which was not tried, {line}."
     )
-    return Finding(sentence, rows.rename(index=lambda row: f"spine, F1, {row}"))
+    return Finding(sentence, rows.set_axis([f"spine F1, {what}" for what in ("as told", NETWORK, LINE)]))
 
 
 def takeaways(real: Numbers) -> list[str]:
