@@ -147,11 +147,12 @@ def _environment(given: Mapping[str, str]) -> Iterator[None]:
 
 
 def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
-    """A hash of all that a chapter's outputs depend on: notebook, code it imports, numbers, parameters, data, pins."""
+    """A hash of all that a chapter's outputs depend on: notebook, code, numbers, parameters, data, split and pins."""
     stated = [reported_path(chapter.name), *reference_paths(chapter.name)]
     files = [*notebook_sources(chapter.notebook, chapter.parameters.__module__), chapter.notebook, *stated]
     located = chapter.find(parameters)
-    data = [located.name, located.kind, sha256(located.path)]
+    split = sha256(Path(parameters.split).expanduser()) if parameters.split else ""
+    data = [located.name, located.kind, sha256(located.path), split]
     return cache.digest([cache.hash_of([*files, *SHARED]), parameters.model_dump_json(), data])
 
 
