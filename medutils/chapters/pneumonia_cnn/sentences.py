@@ -82,7 +82,8 @@ def class_shares(shares: pd.Series, positive: str) -> str:
     name = markdown_safe(positive)
     listed = " and ".join(f"{share:.1%} of the {split} films" for split, share in shares.items())
     apart = 100 * (shares["train"] - shares["test"])
-    share = "is the same" if abs(apart) < 0.05 else f"is another, by {number(apart, '+.1f')} points"
+    share = f"is {abs(apart):.1f} points {'higher' if apart > 0 else 'lower'}" if abs(apart) >= 0.05 else "is the same"
+    share = "is not defined" if math.isnan(apart) else share
     return (
         f"{name} is {listed}. Whoever calls every test film {name} is right in {shares['test']:.1%} of them; "
         f"the training share {share}."
@@ -127,7 +128,8 @@ def trained(trainings: Mapping[str, Sequence[Training]], p: Any) -> str:
 def _sizes_of(p: Mapping[str, Any]) -> str:
     """The size of the films and the epochs that a run gave to every network, in words."""
     size = f"at {p['image_size']} pixels" if p["image_size"] else "at each network's own size"
-    return f"{size} and for {p['epochs']} epochs" if p["epochs"] else f"{size} and for its own epochs"
+    epochs = f"{p['epochs']} epoch{'s' if p['epochs'] > 1 else ''}" if p["epochs"] else "its own epochs"
+    return f"{size} and for {epochs}"
 
 
 def _or_lowest(value: float) -> float:

@@ -166,7 +166,13 @@ def test_films_are_said_to_be_squashed_where_they_are(sizes: list[tuple[int, int
 
 
 @pytest.mark.parametrize(
-    ("train", "words"), [(0.6, "share is the same."), (0.742, "another, by +14.2 points."), (NAN, "not defined")]
+    ("train", "words"),
+    [
+        (0.6, "share is the same."),
+        (0.742, "is 14.2 points higher."),
+        (0.5, "is 10.0 points lower."),
+        (NAN, "is not defined."),
+    ],
 )
 def test_the_training_share_is_told_beside_the_test_share(train: float, words: str):
     assert words in sentences.class_shares(pd.Series({"train": train, "test": 0.6}), "ill")
@@ -178,6 +184,7 @@ def test_the_training_share_is_told_beside_the_test_share(train: float, words: s
         (0, 0, "at each network's own size and for its own epochs"),
         (512, 0, "at 512 pixels and for its own epochs"),
         (0, 3, "at each network's own size and for 3 epochs"),
+        (32, 1, "at 32 pixels and for 1 epoch"),
     ],
 )
 def test_sizes_and_epochs_of_the_trainings_are_told(image_size: int, epochs: int, words: str):
