@@ -4,11 +4,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(or $(TORCH),default)$(if $(MEDICAL3D),-medical3d)
 WHAT := -r requirements.txt $(if $(MEDICAL3D),-e '.[medical3d]')
 PYTHON ?= python3
+# A chapter, as given to make itself: an environment may have a NAME of its own.
+NAME :=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 unexport PYTHONPATH
 
-.PHONY: help book test references serve lint bench clean
+.PHONY: help book test references chapter serve lint bench clean
 
 help:  ## list the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,8 +21,11 @@ book: $(READY)  ## execute every chapter that changed and render the site to _bu
 test: $(READY) lint  ## lint, unit tests, the regression of the notebooks, the site in a browser
 	@$(BIN)/python -m pytest
 
-references: $(READY)  ## keep what the chapters print and find now as what they must, and show what changed
-	@$(BIN)/python tests/notebooks/references.py
+references: $(READY)  ## keep what the chapters print and find now as what they must, and show what changed (NAME=...: one chapter)
+	@$(BIN)/python tests/notebooks/references.py $(NAME)
+
+chapter: $(READY)  ## start a chapter from template/ (NAME=lung_six_class)
+	@$(BIN)/python -m template '$(NAME)'
 
 serve: book  ## show the site on http://localhost:8000
 	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html

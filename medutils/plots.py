@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import cycle, islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,12 @@ from PIL import Image
 from plotly.io.base_renderers import MimetypeRenderer
 from plotly.subplots import make_subplots
 
-from medutils.evaluation import Estimate
+from medutils.evaluation import Estimate, predictive_values
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Of = Literal["run", "reference", "both"]  # whose numbers a figure or a table holds
 
 # Okabe and Ito's colours, which remain apart for readers who see colours differently.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6B6B6B"
@@ -41,28 +46,61 @@ pio.templates["book"] = go.layout.Template(
 )
 
 
+class Quoted(Protocol):
+    """Words of a write-up and where they stand."""
+
+    words: str
+    section: str
+    write_up: str
+
+
+class Named(Protocol):
+    """A write-up by its title."""
+
+    title: str
+
+
 class _BookRenderer(MimetypeRenderer):
     """A div and one `newPlot`, for a page that loads plotly's script itself; the same figure gives the same text."""
 
     def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-        alt = fig_dict["layout"]["meta"]["alt"]
+        told = fig_dict["layout"]["meta"]
         name = "fig-" + hashlib.sha256(pio.to_json(fig_dict, validate=False).encode()).hexdigest()[:12]
         height = f"{fig_dict['layout']['height']}px"
         options: dict[str, Any] = {"include_plotlyjs": False, "include_mathjax": False, "full_html": False}
         config = {"responsive": True, "displayModeBar": False}
         html = pio.to_html(fig_dict, **options, validate=False, div_id=name, default_height=height, config=config)
-        return {"text/html": f'<div role="img" aria-label="{alt}">{html}</div>', "text/plain": f"Figure: {alt}"}
+        # What can be moved must be reached, so that it is a group and not one picture.
+        role = "group" if fig_dict["layout"].get("sliders") else "img"
+        framed = f'<div role="{role}" aria-label="{told["alt"]}">{html}</div>'
+        return {"text/html": _figure(framed, told["caption"]), "text/plain": _in_words(told["alt"], told["caption"])}
 
 
 class _TextRenderer(MimetypeRenderer):
     """Only the text alternative: for comparing runs, where coordinates carry more digits than two machines agree on."""
 
     def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-        return {"text/plain": f"Figure: {fig_dict['layout']['meta']['alt']}"}
+        told = fig_dict["layout"]["meta"]
+        return {"text/plain": _in_words(told["alt"], told["caption"])}
 
 
 pio.renderers["book"] = _BookRenderer()
 pio.renderers["text"] = _TextRenderer()
+
+
+def _figure(html: str, caption: str) -> str:
+    return f"<figure>{html}<figcaption>{_html(caption)}</figcaption></figure>" if caption else html
+
+
+def _in_words(alt: str, caption: str) -> str:
+    return f"Figure: {alt}\n{caption}".strip()
+
+
+def _html(text: str) -> str:
+    """Markdown of one paragraph as HTML; no tag in it is taken for one."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark", {"html": False}).renderInline(text)
 
 
 @dataclass(frozen=True)
@@ -74,40 +112,159 @@ class Page:
 
     on_what: Literal["phantom", "real data"]
 
-    def show(self, figure: go.Figure, alt: str, height: int = 380) -> None:
-        """Show a figure, its title with `on_what` added; its text alternative must say what is to be seen."""
+    def made_from(self, of: "Of") -> str:
+        """What stands in brackets behind a title: numbers of this run, of the reference run, or of both."""
+        if of == "both":
+            return f"reference run: real data, this run: {self.on_what}"
+        return self.on_what if of == "run" else "reference run: real data"
+
+    def show(
+        self, figure: "go.Figure | Figure", alt: str, height: int = 380, caption: str = "", of: "Of" = "run"
+    ) -> None:
+        """Show a figure of plotly, or of matplotlib and so of seaborn, with what it was made from in its title.
+
+        alt: what is to be seen, with the data, for those who do not see it
+        height: in pixels, of a figure of plotly; one of matplotlib has its own size
+        caption: one sentence or two below it that say what it shows, in Markdown
+        of: whose numbers it holds
+        """
+        alt = escape(alt.replace('"', "'"), quote=False)
+        if not isinstance(figure, go.Figure):
+            return self._show_static(figure, alt, caption, of)
         title = figure.layout.title.text
         if not title:
             raise ValueError("a figure needs a title")
+        told = {"alt": alt, "caption": caption}
         figure.update_layout(
-            template="book", height=height, meta={"alt": alt.replace('"', "'")}, title_text=f"{title} ({self.on_what})"
+            template="book", height=height, meta=told, title_text=_two_lines(title, self.made_from(of))
         )
-        figure.show(renderer=os.environ.get("MEDUTILS_RENDERER") or None)
+        renderer = os.environ.get("MEDUTILS_RENDERER")
+        figure.show(renderer=renderer or None)
+        if caption and renderer not in ("book", "text"):
+            self.say(caption)
+
+    def _show_static(self, figure: "Figure", alt: str, caption: str, of: "Of") -> None:
+        """A figure of matplotlib, as a drawing within the page, whose text is text."""
+        import matplotlib as mpl
+        from IPython.display import display
+
+        title = figure.get_suptitle()
+        if not title:
+            raise ValueError("a figure needs a title: figure.suptitle(...)")
+        figure.suptitle(f"{title} ({self.made_from(of)})")
+        content = io.StringIO()
+        with mpl.rc_context({"svg.hashsalt": "medutils", "svg.fonttype": "none"}):
+            figure.savefig(content, format="svg", bbox_inches="tight", metadata={"Date": None})
+        bundle = {"text/plain": _in_words(alt, caption)}
+        if os.environ.get("MEDUTILS_RENDERER") != "text":
+            drawn = base64.b64encode(content.getvalue().encode()).decode()
+            picture = f'<img class="drawn" src="data:image/svg+xml;base64,{drawn}" alt="{alt}">'
+            bundle["text/html"] = _figure(picture, caption)
+        display(bundle, raw=True)
 
     def table(
-        self, frame: pd.DataFrame, caption: str, digits: int | None = None, of: Literal["run", "write-up"] = "run"
+        self, frame: pd.DataFrame, caption: str, digits: int | None = None, of: "Of | Literal['write-up']" = "run"
     ) -> None:
         """Show a table under a caption.
 
         digits: gives numbers that many significant ones, so that measurements of any scale can be read
-        of: the numbers of this run, whose caption gets `on_what` added, or of the write-ups alone, which it must name
+        of: whose numbers it holds; those of the write-ups alone the caption must name itself
         """
         from IPython.display import display
 
         if of == "write-up" and "write-up" not in caption.lower():
             raise ValueError(f"'{caption}' does not say that its numbers are a write-up's")
-        caption = f"{caption} ({self.on_what})" if of == "run" else caption
-        shown: dict[str, Any] = {"na_rep": "–", "float_format": f"{{:.{digits}g}}".format if digits else None}
-        with pd.option_context("display.max_colwidth", None):
-            html = frame.to_html(border=0, **shown)
-        html = html.replace(">", f">\n  <caption>{escape(caption)}</caption>", 1).replace("<th></th>", "<td></td>")
-        display({"text/html": html, "text/plain": f"{caption}\n{frame.to_string(**shown)}"}, raw=True)
+        caption = caption if of == "write-up" else f"{caption} ({self.made_from(of)})"
+        html, text = _table(frame, caption, digits)
+        display({"text/html": html, "text/plain": text}, raw=True)
+
+    def beside(
+        self,
+        table: pd.DataFrame,
+        axis: str,
+        title: str,
+        caption: str,
+        marks: Mapping[str, float] | None = None,
+    ) -> None:
+        """Show results reported, of the reference run and of this run side by side; see `side_by_side`."""
+        figure = side_by_side(table, axis, title, self.on_what, marks)
+        words = f"{axis}. {side_by_side_words(table, self.on_what)}"
+        self.show(figure, words, 210 + 52 * len(table), caption, of="both")
+
+    def fold(self, title: str, *parts: str | pd.DataFrame, kind: Literal["folded", "question"] = "folded") -> None:
+        """Show paragraphs and tables behind a click; the headings of a table sort it.
+
+        kind: `question` when the title is one, so that a reader can guess before looking
+        """
+        from IPython.display import display
+
+        html, text = [], [title]
+        for part in parts:
+            if isinstance(part, str):
+                html.append(f"<p>{_html(part)}</p>")
+                text.append(part)
+            else:
+                table, words = _table(part, part.attrs["caption"], None)
+                html.append(table.replace('class="dataframe"', 'class="dataframe sortable"', 1))
+                text.append(words)
+        folded = f'<details class="{kind}"><summary>{_html(title)}</summary>{"".join(html)}</details>'
+        display({"text/html": folded, "text/plain": "\n".join(text)}, raw=True)
+
+    def titled(self, frame: pd.DataFrame, caption: str, of: "Of" = "run") -> pd.DataFrame:
+        """A table with its caption, for `fold`."""
+        frame = frame.copy()
+        frame.attrs["caption"] = f"{caption} ({self.made_from(of)})"
+        return frame
 
     def say(self, text: str) -> None:
         """Show a sentence that takes its numbers from the run."""
         from IPython.display import Markdown, display
 
         display(Markdown(text))
+
+    def box(self, title: str, lines: Sequence[str], kind: Literal["tip", "note", "important"] = "note") -> None:
+        """Show sentences in a box: one as it is, several as a list."""
+        from IPython.display import display
+
+        told = [_html(line) for line in lines]
+        body = f"<p>{told[0]}</p>" if len(told) == 1 else f"<ul>{''.join(f'<li>{line}</li>' for line in told)}</ul>"
+        html = f'<div class="admonition {kind}"><p class="admonition-title">{escape(title)}</p>{body}</div>'
+        display({"text/html": html, "text/plain": "\n".join([title, *lines])}, raw=True)
+
+    def quote(self, quote: "Quoted", write_up: "Named") -> None:
+        """Show words of a write-up, to the letter, with where they stand and a link to what is known of it."""
+        from IPython.display import display
+
+        where = f"Write-up {quote.write_up}, “{write_up.title}”, section {quote.section}"
+        link = f'<a href="sources.html#write-up-{quote.write_up}">{escape(where)}</a>'
+        words = "".join(f"<p>{escape(line)}</p>" for line in quote.words.splitlines() if line.strip())
+        html = f'<figure class="quoted"><blockquote>{words}</blockquote><figcaption>{link}</figcaption></figure>'
+        display({"text/html": html, "text/plain": f"{quote.words}\n{where}"}, raw=True)
+
+
+def as_html(figure: go.Figure, alt: str, height: int, caption: str, of: "Of") -> str:
+    """A figure of real data as a page of the book holds it, for a page that is no notebook."""
+    figure.update_layout(
+        template="book",
+        height=height,
+        meta={"alt": escape(alt.replace('"', "'"), quote=False), "caption": caption},
+        title_text=_two_lines(figure.layout.title.text, Page("real data").made_from(of)),
+    )
+    return _BookRenderer().to_mimebundle(figure.to_dict())["text/html"]
+
+
+def _two_lines(title: str, made_from: str) -> str:
+    """A title with what it was made from; a long one in two lines, since a narrow screen cuts what does not fit."""
+    return f"{title} ({made_from})" if len(made_from) < 12 else f"{title}<br><sub>{made_from}</sub>"
+
+
+def _table(frame: pd.DataFrame, caption: str, digits: int | None) -> tuple[str, str]:
+    """A table as HTML and as text."""
+    shown: dict[str, Any] = {"na_rep": "–", "float_format": f"{{:.{digits}g}}".format if digits else None}
+    with pd.option_context("display.max_colwidth", None):
+        html = frame.to_html(border=0, **shown)
+    html = html.replace(">", f">\n  <caption>{escape(caption)}</caption>", 1).replace("<th></th>", "<td></td>")
+    return html, f"{caption}\n{frame.to_string(**shown)}"
 
 
 def class_bars(labels: pd.Series) -> go.Figure:
@@ -198,6 +355,77 @@ def intervals(
     return _marked(figure, marks or {})
 
 
+def side_by_side(
+    table: pd.DataFrame, axis: str, title: str, run: str, marks: Mapping[str, float] | None = None
+) -> go.Figure:
+    """Results one below the other: reported, reference run and this run, each where it is known.
+
+    table: a row a result, as `Results.against_reference` gives it: `reference` and `run`, each with `_low` and `_high`
+        where there is an interval, and `reported` where a write-up states the number
+    run: what this run was made from; marks: vertical lines with a name
+    """
+    kinds = {
+        "reference": ("reference run (real data)", {"color": BLUE, "size": 11}),
+        "run": (f"this run ({run})", {"color": GREY, "size": 9, "symbol": "circle-open", "line": {"width": 2}}),
+        "reported": ("reported", {"color": RED, "size": 12, "symbol": "diamond"}),
+    }
+    figure = go.Figure().update_layout(title=title, xaxis_title=axis, margin_b=LEGEND_ROOM + 20)
+    places = np.arange(len(table))
+    for (column, (name, marker)), shift in zip(kinds.items(), (-0.12, 0.16, -0.12), strict=True):
+        if column in table and table[column].notna().any():
+            value = table[column].astype(float)
+            figure.add_scatter(
+                x=value, y=places + shift, error_x=_bars(table, column), mode="markers", marker=marker, name=name
+            )
+    names = [str(name).replace(", ", ",<br>") for name in table.index]
+    figure.update_yaxes(tickvals=places, ticktext=names, range=[len(table) - 0.5, -0.5], zeroline=False)
+    return _marked(figure, marks or {})
+
+
+def _bars(table: pd.DataFrame, column: str) -> dict[str, Any] | None:
+    """The error bars of a column that has its interval beside it."""
+    if f"{column}_low" not in table:
+        return None
+    value, low, high = (table[name].astype(float) for name in (column, f"{column}_low", f"{column}_high"))
+    return {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, "thickness": 1.5}
+
+
+def side_by_side_words(table: pd.DataFrame, run: str) -> str:
+    """The numbers of `side_by_side`, for those who do not see it."""
+    kinds = {"reported": "reported", "reference": "reference run", "run": f"this run ({run})"}
+    rows = []
+    for name, row in table.iterrows():
+        said = [f"{words} {row[kind]:.3f}" for kind, words in kinds.items() if pd.notna(row.get(kind))]
+        rows.append(f"{name}: {', '.join(said) or 'not measured'}")
+    return "; ".join(rows)
+
+
+def operating_points(points: pd.DataFrame, prevalences: Sequence[float], start: int, title: str) -> go.Figure:
+    """Sensitivity, specificity, PPV and NPV against the threshold, with a slider for the prevalence.
+
+    points: `threshold`, `sensitivity`, `specificity`; start: the place of the prevalence that is shown first
+    """
+    figure = go.Figure().update_layout(title=title, xaxis_title="threshold", yaxis_title="share", hovermode="x unified")
+    x, fixed = points["threshold"], points[["sensitivity", "specificity"]]
+    for name, colour in (("sensitivity", BLUE), ("specificity", ORANGE)):
+        figure.add_scatter(x=x, y=fixed[name], name=name, line={"color": colour, "width": 2})
+    sensitivity, specificity = (fixed[name].to_numpy() for name in fixed)
+    curves = [[*map(_listed, predictive_values(sensitivity, specificity, share))] for share in prevalences]
+    for name, colour, y in zip(("PPV", "NPV"), (RED, GREEN), curves[start], strict=True):
+        figure.add_scatter(x=x, y=y, name=name, line={"color": colour, "width": 2, "dash": "dash"})
+    steps = [
+        {"method": "restyle", "label": f"{share:.0%}", "args": [{"y": pair}, [2, 3]]}
+        for share, pair in zip(prevalences, curves, strict=True)
+    ]
+    slider = {"active": start, "steps": steps, "currentvalue": {"prefix": "prevalence "}, "pad": {"t": 70}, "len": 1.0}
+    return figure.update_layout(sliders=[slider], margin_b=190, yaxis_range=[0, 1.02])
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    """Numbers for plotly, rounded; nothing where a share is not defined."""
+    return [None if np.isnan(value) else round(float(value), 4) for value in values]
+
+
 def spread(
     values: Mapping[str, np.ndarray], axis: str, title: str, counted: str, marks: Mapping[str, float] | None = None
 ) -> go.Figure:
@@ -207,6 +435,60 @@ def spread(
     for colour, (name, part) in zip(cycle(COLOURS), values.items(), strict=False):
         figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
     return _marked(figure, marks or {})
+
+
+def weighted_spread(
+    values: Mapping[str, tuple[Sequence[float], Sequence[float]]], axis: str, title: str, marks: Mapping[str, float]
+) -> go.Figure:
+    """Histograms side by side of values that came up so many times each, as shares, with a dashed line for each mark.
+
+    values: by name, the values and how often each came up; marks: by the same names
+    """
+    figure = make_subplots(rows=1, cols=len(values), subplot_titles=list(values), shared_yaxes=True)
+    for place, (colour, (name, (found, counts))) in enumerate(
+        zip(cycle((BLUE, GREY)), values.items(), strict=False), 1
+    ):
+        shares = np.asarray(counts, dtype=float) / max(sum(counts), 1)
+        options: dict[str, Any] = {"xbins": {"size": 0.005}, "histfunc": "sum", "showlegend": False, "name": name}
+        figure.add_histogram(x=list(found), y=shares, marker_color=colour, **options, row=1, col=place)
+        if np.isfinite(marks[name]):
+            figure.add_vline(marks[name], line={"color": RED, "dash": "dash"}, row=1, col=place)
+    figure.update_xaxes(title=axis).update_yaxes(title="share of the orders", col=1)
+    return figure.update_layout(title=title)
+
+
+def shares_by_count(shares: pd.DataFrame, axis: str, counted: str, title: str) -> go.Figure:
+    """Bars side by side for each column of a table whose rows are counts from 0."""
+    figure = go.Figure().update_layout(title=title, xaxis_title=axis, yaxis_title=counted, margin_b=LEGEND_ROOM)
+    for colour, name in zip(cycle((BLUE, GREY)), shares, strict=False):
+        figure.add_bar(x=shares.index, y=shares[name], name=name, marker_color=colour)
+    return figure.update_xaxes(dtick=1)
+
+
+def learning_curves(curves: Mapping[str, pd.DataFrame], metric: str, title: str) -> go.Figure:
+    """A metric by the number of training rows, a line a name, on a logarithmic axis.
+
+    curves: tables of `rows`, `value`, `low` and `high`; the first half of them is drawn full, the rest thin and dotted
+    """
+    figure = go.Figure().update_layout(title=title, yaxis_title=metric, margin_b=LEGEND_ROOM + 30)
+    for place, (name, table) in enumerate(curves.items()):
+        first = place < len(curves) / 2
+        line = {"color": (ORANGE, BLUE)[place % 2], "width": 2 if first else 1, "dash": "solid" if first else "dot"}
+        bars = {
+            "array": table["high"] - table["value"],
+            "arrayminus": table["value"] - table["low"],
+            "symmetric": False,
+        }
+        figure.add_scatter(
+            x=table["rows"],
+            y=table["value"],
+            error_y=bars if first else None,
+            name=name,
+            mode="lines+markers",
+            line=line,
+        )
+    ticks = sorted({int(rows) for table in curves.values() for rows in table["rows"]})
+    return figure.update_xaxes(title="training rows", type="log", tickvals=ticks)
 
 
 def _marked(figure: go.Figure, marks: Mapping[str, float]) -> go.Figure:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -16,6 +16,9 @@ from pydantic.fields import FieldInfo
 from medutils.data.manifest import Located
 from medutils.errors import InputError
 from medutils.files import BOOK
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Profile = Literal["smoke", "demo", "full"]
 
@@ -37,18 +40,38 @@ class Parameters(BaseModel):
     split: str = Field("", description="split.json of another run on these data; empty for a split of its own")
     out: str = Field("", description="the folder for results.json and predictions.csv; empty for none")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="the one number that all randomness comes from")
+    resamples: int = Field(2000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a chapter's reference run on real data found, for the cover.
+
+    sentence: takes its numbers from the reference run
+    rows: a row a result, as `Results.against_reference` gives it, without this run
+    """
+
+    sentence: str
+    rows: "pd.DataFrame"
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A notebook, its parameters, and the values that its profiles set."""
+    """A notebook, its parameters, and the values that its profiles set.
+
+    find: its data, which it must be able to use: faults are told before the notebook starts
+    datasets: the manifests of the datasets it reads by itself
+    finding: what its reference run found; None while there is none
+    """
 
     number: int
     name: str
     title: str
     parameters: type[Parameters]
     profiles: Mapping[str, Mapping[str, Any]]
-    find: Callable[[Any], Located]  # its data, which it must be able to use: faults are told before the notebook starts
+    find: Callable[[Any], Located]
+    datasets: tuple[str, ...] = ()
+    finding: Callable[[], Finding] | None = None
 
     @property
     def notebook(self) -> Path:

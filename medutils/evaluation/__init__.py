@@ -12,13 +12,14 @@ from medutils.evaluation.estimate import (
     fixed_sentence,
     number,
     proportion,
+    rows_needed,
     verdict,
     verdict_sentence,
 )
 from medutils.evaluation.intervals import compare, difference_of_differences, evaluate, evaluate_by, values
-from medutils.evaluation.metrics import METRICS, metric_name
+from medutils.evaluation.metrics import METRICS, metric_name, predictive_values
 from medutils.evaluation.task import Task, binary, grades, multiclass, one_against_rest
-from medutils.evaluation.thresholds import Rule, choose_threshold, threshold_for
+from medutils.evaluation.thresholds import Rule, choose_threshold, operating_points, threshold_for
 
 __all__ = [
     "METRICS",
@@ -44,7 +45,10 @@ __all__ = [
     "multiclass",
     "number",
     "one_against_rest",
+    "operating_points",
+    "predictive_values",
     "proportion",
+    "rows_needed",
     "threshold_for",
     "values",
     "verdict",

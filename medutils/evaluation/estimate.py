@@ -84,3 +84,14 @@ def proportion(
 
     interval = binomtest(hits, n).proportion_ci(confidence, method)
     return Estimate(hits / n, float(interval.low), float(interval.high), n, split)
+
+
+def rows_needed(estimate: Estimate) -> float:
+    """How many patients would give a difference of this size an interval that leaves 0 out; NaN where it has none.
+
+    The width of an interval falls with the square root of the number of patients, so a difference of `value` needs
+    `n * (half width / value)**2`. That holds when more patients bring the same difference, which nobody knows: it tells
+    an order of magnitude.
+    """
+    half = (estimate.high - estimate.low) / 2
+    return estimate.n * (half / estimate.value) ** 2 if estimate.value else math.inf

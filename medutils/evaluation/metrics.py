@@ -174,16 +174,22 @@ def _prevalences(task: Task, prevalence: Prevalence) -> dict[str, float]:
 
 
 def _at_prevalence(each: Mapping[str, Array], prevalence: Mapping[str, float], task: Task) -> dict[str, Array]:
-    """PPV and NPV where a class is as frequent as is said: Bayes' rule on sensitivity and specificity."""
-    found = {}
+    """PPV and NPV where a class is as frequent as is said."""
+    found: dict[str, Array] = {}
     for name, share in prevalence.items():
         sensitivity, specificity = (each[m][:, task.classes.index(name)] for m in ("sensitivity", "specificity"))
-        hit, alarm = share * sensitivity, (1 - share) * (1 - specificity)
-        cleared, missed = (1 - share) * specificity, share * (1 - sensitivity)
         of = "" if task.kind == "binary" and name == task.positive else f"[{name}]"
-        found[f"ppv_at_{share:g}{of}"] = hit / (hit + alarm)
-        found[f"npv_at_{share:g}{of}"] = cleared / (cleared + missed)
+        ppv, npv = predictive_values(sensitivity, specificity, share)
+        found |= {f"ppv_at_{share:g}{of}": ppv, f"npv_at_{share:g}{of}": npv}
     return found
+
+
+def predictive_values(sensitivity: Array, specificity: Array, prevalence: float) -> tuple[Array, Array]:
+    """PPV and NPV where a share `prevalence` has the condition, by Bayes' rule; NaN where nobody is called so."""
+    hit, alarm = prevalence * sensitivity, (1 - prevalence) * (1 - specificity)
+    cleared, missed = (1 - prevalence) * specificity, prevalence * (1 - sensitivity)
+    with np.errstate(invalid="ignore"):
+        return hit / (hit + alarm), cleared / (cleared + missed)
 
 
 def _mean(values: Array, axis: int) -> Array:

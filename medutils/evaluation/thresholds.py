@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from medutils.errors import InputError
@@ -45,6 +46,15 @@ def threshold_for(name: Literal["sensitivity", "specificity"], wanted: float, y:
     if name == "sensitivity":
         return float(candidates[hits >= wanted * of - 1e-9].max())
     return float(candidates[of - false_alarms >= wanted * of - 1e-9].min())
+
+
+def operating_points(y: Array, probability: Array, thresholds: Array) -> pd.DataFrame:
+    """Sensitivity and specificity at each threshold, a row a threshold: `threshold`, `sensitivity`, `specificity`."""
+    hits, false_alarms = _called(y, probability, thresholds)
+    positives, negatives = (y > 0.5).sum(), (y <= 0.5).sum()
+    return pd.DataFrame(
+        {"threshold": thresholds, "sensitivity": hits / positives, "specificity": 1 - false_alarms / negatives}
+    )
 
 
 def _called(y: Array, probability: Array, candidates: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

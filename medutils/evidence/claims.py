@@ -47,14 +47,40 @@ class Claim(BaseModel):
         return self.value / 100 if self.unit == "%" else self.value
 
 
-class Reported(BaseModel):
-    """All the numbers of one write-up."""
+class WriteUp(BaseModel):
+    """A write-up by its title, or its first heading where it has none, and the address that leads nearest to it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    write_up: str
     title: str
+    link: str
+
+
+class Quote(BaseModel):
+    """Words of a write-up, to the letter, and where they stand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    words: str
+    section: str
+    write_up: str
+
+
+class Reported(BaseModel):
+    """The write-ups of a chapter by their number, what is quoted of them by a name, and all the numbers they state."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    write_ups: dict[str, WriteUp]
+    quotes: dict[str, Quote] = {}
     claims: list[Claim]
+
+    @model_validator(mode="after")
+    def _quotes_only_its_own(self) -> "Reported":
+        for name, quote in self.quotes.items():
+            if quote.write_up not in self.write_ups:
+                raise ValueError(f"quote {name}: found write-up {quote.write_up}; expected one of {[*self.write_ups]}")
+        return self
 
 
 def reported_path(chapter: str) -> Path:
@@ -75,3 +101,13 @@ def reported_values(chapter: str) -> dict[str, Any]:
     """All the numbers of a chapter's claims by id, those in percent as shares; lists as they are."""
     claims = load_reported(chapter).claims
     return {claim.id: claim.value if claim.number is None else claim.number for claim in claims}
+
+
+def quoted(chapter: str, name: str) -> tuple[Quote, WriteUp]:
+    """A quotation of `book/reported/<chapter>.yaml` and the write-up it is of."""
+    reported = load_reported(chapter)
+    if name not in reported.quotes:
+        known = ", ".join(reported.quotes) or "none"
+        raise InputError(f"{reported_path(chapter)}: found no quote '{name}'; there is {known}")
+    quote = reported.quotes[name]
+    return quote, reported.write_ups[quote.write_up]

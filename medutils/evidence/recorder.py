@@ -17,10 +17,11 @@ import pandas as pd
 from medutils import NOT_FOR_CLINICAL_USE, __version__
 from medutils.data.manifest import Located
 from medutils.errors import InputError
-from medutils.evaluation import Estimate, Task, compare, evaluate, one_against_rest
-from medutils.evidence.claims import load_reported
-from medutils.evidence.reference import load_reference, look_up
+from medutils.evaluation import Estimate, Task, compare, difference_of_differences, evaluate, one_against_rest
+from medutils.evidence.claims import load_reported, reported_values
+from medutils.evidence.reference import Numbers, load_reference, look_up, real_numbers
 from medutils.evidence.status import status
+from medutils.evidence.words import Clause, on_both, other_than_real
 from medutils.files import explain, sha256, write_json, write_text
 from medutils.tables import check_predictions
 
@@ -60,6 +61,20 @@ class Results:
         """`phantom` or `real data`, to stand on every table and figure."""
         return "phantom" if self.located.kind == "phantom" else "real data"
 
+    @property
+    def numbers(self) -> Numbers:
+        """The numbers of this run so far."""
+        return Numbers(self.as_dict())
+
+    def tell(self, clause: Clause, difference: str = "") -> str:
+        """A result told of the reference run, then of this run.
+
+        difference: a metric that is a difference; where it lies elsewhere in this run than on real data, that is said
+        """
+        real, run = real_numbers(self.chapter), self.numbers
+        both = real.metric(difference), run.metric(difference)
+        return on_both(clause, real, run, self.on_what) + (other_than_real(*both, self.on_what) if difference else "")
+
     def evaluate(
         self, table: pd.DataFrame, split: str, threshold: float | str | None = None, resamples: int | None = None
     ) -> dict[str, Estimate]:
@@ -96,6 +111,20 @@ class Results:
     ) -> dict[str, Estimate]:
         """The same, kept as `name.metric`."""
         found = self.difference(first, second, split, threshold)
+        self.add(name, found)
+        return found
+
+    def contrast(
+        self,
+        name: str,
+        first: tuple[pd.DataFrame, pd.DataFrame],
+        second: tuple[pd.DataFrame, pd.DataFrame],
+        split: str,
+    ) -> dict[str, Estimate]:
+        """How far the difference within `first` exceeds that within `second`; kept as `name.metric`."""
+        (a, b), (c, d) = (tuple(map(self._of_task, pair)) for pair in (first, second))
+        cut, resamples = self._threshold(a, None), self.parameters["resamples"]
+        found = difference_of_differences((a, b), (c, d), self.task, split, cut, resamples, self.parameters["seed"])
         self.add(name, found)
         return found
 
@@ -144,15 +173,15 @@ class Results:
         """Every number the write-ups state beside ours; see `ledger`."""
         return ledger(self.chapter, self.as_dict())
 
-    def against_reference(self, names: Sequence[str]) -> pd.DataFrame:
+    def against_reference(
+        self, names: Mapping[str, str] | Sequence[str], claims: Mapping[str, str] | None = None
+    ) -> pd.DataFrame:
         """Numbers of the reference run and of this run: a row a name, `reference`, `run`, each with `_low` and `_high`.
 
-        A name is that of a metric, or a path into results.json.
+        names: metrics, or paths into results.json; a mapping gives each row the name it is to have
+        claims: by the name of a row, the claim whose number stands beside it in the column `reported`, as a share
         """
-        runs = {"reference": load_reference(self.chapter), "run": self.as_dict()}
-        paths = {name: name if "/" in name else f"metrics/{name}" for name in names}
-        rows = {name: _side_by_side(runs, path) for name, path in paths.items()}
-        return pd.DataFrame.from_dict(rows, orient="index")
+        return _beside(self.chapter, names, claims or {}, {"run": self.as_dict()})
 
     def _of_task(self, table: pd.DataFrame) -> pd.DataFrame:
         return one_against_rest(table, self.task.positive) if self.task.kind == "binary" else table
@@ -180,6 +209,24 @@ def ledger(chapter: str, run: dict[str, Any] | None = None) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
 
 
+def reported_and_reference(chapter: str, names: Mapping[str, str], claims: Mapping[str, str]) -> pd.DataFrame:
+    """Numbers of a chapter's reference run beside reported ones, without a run; see `Results.against_reference`."""
+    return _beside(chapter, names, claims, {})
+
+
+def _beside(
+    chapter: str, names: Mapping[str, str] | Sequence[str], claims: Mapping[str, str], more: dict[str, Any]
+) -> pd.DataFrame:
+    runs = {"reference": load_reference(chapter), **more}
+    named = names if isinstance(names, Mapping) else {name: name for name in names}
+    paths = {row: name if "/" in name else f"metrics/{name}" for row, name in named.items()}
+    table = pd.DataFrame.from_dict({row: _side_by_side(runs, path) for row, path in paths.items()}, orient="index")
+    if claims:
+        told = reported_values(chapter)
+        table.insert(0, "reported", [told[claims[row]] if row in claims else math.nan for row in table.index])
+    return table
+
+
 def _side_by_side(runs: Mapping[str, dict[str, Any] | None], path: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, results in runs.items():
@@ -203,7 +250,7 @@ def shown(table: pd.DataFrame, on_what: str = "") -> pd.DataFrame:
         },
         table.index,
     )
-    if "reported" in table:
+    if "status" in table:
         text.insert(0, "Reported", [_as_written(*pair) for pair in zip(table["reported"], units, strict=True)])
         text = text.assign(Status=table["status"], Because=table["reason"]).set_axis(table["what"])
     return text.rename_axis(None)

@@ -1,11 +1,15 @@
 """What our own runs on real data gave: a reference run a chapter, and what was added to it in parts."""
 
 import json
+import math
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medutils.errors import InputError
+from medutils.evaluation import Estimate
 from medutils.files import BOOK
 
 NUMBERS = ("metrics", "experiments")
@@ -81,3 +85,37 @@ def look_up(results: dict[str, Any] | None, path: str) -> Any:
         else:
             return None
     return found
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a run, for prose, tables and figures: of a reference run, or of the run at hand.
+
+    A number that was not measured is NaN, and a list of such numbers is empty: a reference run is made by the very
+    notebook that shows it, so that a new experiment must be able to run before it has a reference.
+    """
+
+    results: dict[str, Any]
+
+    def metric(self, name: str) -> Estimate:
+        """A metric with its interval, by its name in results.json, such as `mlp_nested.f1`."""
+        found = look_up(self.results, f"metrics/{name}")
+        return Estimate(**found) if found else Estimate(math.nan, math.nan, math.nan, 0, "not measured")
+
+    def number(self, path: str) -> float:
+        """A number of an experiment, by its path below `experiments`, such as `ten_rows/chance`."""
+        found = look_up(self.results, f"experiments/{path}")
+        return math.nan if found is None else float(found)
+
+    def numbers(self, path: str) -> list[Any]:
+        """A list of an experiment."""
+        return look_up(self.results, f"experiments/{path}") or []
+
+    def names(self, path: str) -> Sequence[str]:
+        """The names of what lies at a path of the experiments, in the order in which it was kept."""
+        return tuple(look_up(self.results, f"experiments/{path}") or ())
+
+
+def real_numbers(chapter: str) -> Numbers:
+    """Those of a chapter's reference run, on real data; of a chapter that has none yet, all of them NaN."""
+    return Numbers(load_reference(chapter) or {})

@@ -54,7 +54,8 @@ def _timed(say: Say, what: str) -> Iterator[Callable[[str], None]]:
 def _render_if_changed(build: Path, out: Path) -> bool:
     pages = _pages(build)
     sources = [f"{target} {sha256(source)}" for target, source in pages.items()]
-    code = cache.hash_of([*cache.sources_of([SPHINX]), *SHARED])
+    numbers = [path for folder in LEFT_OUT for path in sorted((BOOK / folder).iterdir())]  # the cover tells of them
+    code = cache.hash_of([*cache.sources_of([SPHINX]), *SHARED, *numbers])
     index = build / "html" / "index.html"
     return cache.unless_made(
         build / "site-key.txt", cache.digest([code, *sources]), [index], lambda: _render(pages, build, out)

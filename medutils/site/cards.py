@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from medutils.chapters import all_chapters
 from medutils.data.manifest import Manifest, Source, load_manifest, manifest_names
 from medutils.data.registry import DATASETS
 from medutils.data.verify import total_of
@@ -31,6 +32,8 @@ BY_HAND = "By hand, step by step"
 CRAMER = "Cramer's V"  # as the audit names it
 INTRODUCTION = """\
 # Datasets
+
+{used_by}
 
 Every dataset of the book has a *manifest*: a file in `data_manifests/` that says where the data come from and what
 their licence allows, how they lie on disk, how many there are, how a patient is recognised, and what is known to be
@@ -78,25 +81,41 @@ def weights_card(weights: Weights) -> str:
 
 
 def section(manifest: Manifest, audited: dict[str, Any] | None = None) -> str:
-    """The card as a section of the book: steps folded away, and the findings of an audit where one is given."""
+    """The card as a section of the book, its parts folded away, with the findings of an audit where one is given."""
     parts = _parts(manifest)
-    steps = parts.pop(BY_HAND)
-    parts["Where to get it"] += f"\n\n:::{{dropdown}} {BY_HAND}\n{steps}\n:::"
     if audited:
         parts["Audit of the real data"] = "\n\n".join(_findings(manifest, audited))
-    return _joined(manifest, parts).replace("{cite}`", f"{{cite}}`{CITED}")
+    folded = [f":::{{dropdown}} {title}\n{text}\n:::" for title, text in parts.items() if text]
+    return _headed(manifest, folded).replace("{cite}`", f"{{cite}}`{CITED}")
+
+
+def used_by() -> str:
+    """Which chapter reads which dataset, as a table; a set composed of others names them."""
+    titles = {name: chapter.title for name, chapter in all_chapters().items()}
+    rows = []
+    for manifest in map(load_manifest, [*DATASETS, *(name for name in manifest_names() if name not in DATASETS)]):
+        chapters = [
+            f"[{titles[name]}]({name}.ipynb)" for name, one in all_chapters().items() if manifest.name in one.datasets
+        ]
+        parts = [part for places in manifest.recipe.values() for films in places for part in films.datasets]
+        composed = ", ".join(f"[{part}](#{part})" for part in dict.fromkeys(parts))
+        rows.append([f"[{manifest.title}](#{manifest.name})", ", ".join(chapters) or "none yet", composed])
+    return _table(["Dataset", "Chapter that reads it", "Composed from"], rows, words=3)
 
 
 def page() -> str:
     """The whole page: an introduction and a section for each dataset, those that chapters read before their sources."""
     names = [*DATASETS, *(name for name in manifest_names() if name not in DATASETS)]
     sections = [section(load_manifest(name), _audited(name)) for name in names]
-    return _with_terms_linked("\n".join([INTRODUCTION, *sections, REFERENCES]))
+    return _with_terms_linked("\n".join([INTRODUCTION.format(used_by=used_by()), *sections, REFERENCES]))
 
 
 def _joined(manifest: Manifest, parts: dict[str, str]) -> str:
-    titled = [f"**{title}**\n\n{text}" for title, text in parts.items() if text]
-    return "\n\n".join([f"({manifest.name})=\n## {manifest.title}", manifest.task, _facts(manifest), *titled]) + "\n"
+    return _headed(manifest, [f"**{title}**\n\n{text}" for title, text in parts.items() if text])
+
+
+def _headed(manifest: Manifest, parts: list[str]) -> str:
+    return "\n\n".join([f"({manifest.name})=\n## {manifest.title}", manifest.task, _facts(manifest), *parts]) + "\n"
 
 
 def _parts(manifest: Manifest) -> dict[str, str]:

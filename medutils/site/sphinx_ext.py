@@ -2,6 +2,7 @@
 
 - plotly's script comes from the installed plotly package and is loaded only by pages that hold a figure;
 - MathJax comes from the package sphinx-mathjax-offline, and only the parts that pages ask for are copied;
+- `{found}` on the cover is what the chapters' reference runs found;
 - the scripts of Thebe, which fetch a kernel from another host, are left out;
 - what makes a page inaccessible is mended once it is written.
 """
@@ -10,8 +11,12 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 from sphinx.util.fileutil import copy_asset
+
+from medutils.site.cover import found_html
 
 MATHJAX_PARTS = ("tex-chtml.js", "output/chtml", "input/tex/extensions", "a11y")
 
@@ -64,8 +69,16 @@ def mend_pages(app: Sphinx, error: Exception | None) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+class Found(SphinxDirective):
+    """One figure and a sentence a chapter, from the reference runs."""
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.raw("", found_html(), format="html")]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
+    app.add_directive("found", Found)
     app.connect("builder-inited", copy_scripts)
     app.connect("build-finished", mend_pages)
     app.connect("html-page-context", scripts_of_page, priority=900)

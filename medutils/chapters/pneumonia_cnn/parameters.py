@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from medutils.chapters import Chapter, Parameters, Profile, resolve
+from medutils.chapters import Chapter, Finding, Parameters, Profile, resolve
 from medutils.data.manifest import Located
 
 
@@ -56,6 +56,12 @@ def _find_films(parameters: PneumoniaCNN) -> Located:
     return find_films(*given)
 
 
+def _found() -> Finding:
+    from medutils.chapters.pneumonia_cnn.sentences import finding
+
+    return finding()
+
+
 CHAPTER = Chapter(
     number=2,
     name="pneumonia_cnn",
@@ -74,4 +80,6 @@ CHAPTER = Chapter(
         "full": {"image_size": 0, "epochs": 0, "batch_size": 0, "backbone": "", "resamples": 2000},
     },
     find=_find_films,
+    datasets=("kermany_chest_xray",),
+    finding=_found,
 )

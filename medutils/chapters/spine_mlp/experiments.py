@@ -225,22 +225,26 @@ def last_epochs(fit: Fit, metric: pd.DataFrame, epochs: int) -> NDArray[np.float
 
 def order_effect(
     y: NDArray[np.float64], logits: NDArray[np.float64], batch_size: int, orders: int, seed: int
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The write-up's F1 of the same predictions in many row orders, beside the pooled F1, which has one value.
 
-    All as shares between 0 and 1.
+    All as shares between 0 and 1. `f1` holds the values that came up and `counts` how often each did.
     """
     rng = np.random.default_rng(seed)
     found = [
         scores_as_written(y[order], logits[order], batch_size)["f1"] / 100
         for order in (rng.permutation(len(y)) for _ in range(orders))
     ]
+    f1, counts = np.unique(np.round(found, 6), return_counts=True)
     return {
         "pooled": scores(y, logits)["f1"],
         "as_written": scores_as_written(y, logits, batch_size)["f1"] / 100,
+        "mean": float(np.mean(found)),
         "lowest": min(found),
         "highest": max(found),
         "orders": orders,
+        "f1": f1,
+        "counts": counts,
     }
 
 
@@ -410,6 +414,33 @@ def nested_baseline(
     return pd.concat(tables, ignore_index=True)
 
 
+def looking(task: Task, folds: Folds, fitted: ReplicaFit) -> pd.DataFrame:
+    """What choosing by the validation rows adds to their F1: F1 there minus F1 on the test part, a row a repeat.
+
+    Columns: `best_epoch` quotes the epoch with the highest validation F1, `lowest_loss` the weights that are kept,
+    and `logistic_regression`, fitted on the training rows alone, chooses nothing. The parts are cut at random in every
+    fold, so that without a choice the difference is 0 on average. Means over the folds of each repeat, threshold 0.5.
+    """
+    probability = fitted.predict(task.x)
+    rows = []
+    for replica, (repeat, train, validation, test) in enumerate(folds):
+        parts = np.r_[validation, test]
+        line = logistic_regression(task, train, parts)
+        on_test, line_held, line_test = (
+            scores(task.y[part], guess - 0.5)["f1"]
+            for part, guess in (
+                (test, probability[replica, test]),
+                (validation, line[: len(validation)]),
+                (test, line[len(validation) :]),
+            )
+        )
+        held = fitted.validation_f1[replica]
+        at_lowest = held[fitted.best_epoch[replica] - 1]
+        rows.append((repeat, held.max() - on_test, at_lowest - on_test, line_held - line_test))
+    table = pd.DataFrame(rows, columns=["repeat", "best_epoch", "lowest_loss", "logistic_regression"])
+    return table.groupby("repeat").mean()
+
+
 def permutation_importance(task: Task, folds: Folds, fitted: ReplicaFit, seed: int) -> pd.DataFrame:
     """How far the pooled AUROC of the outer test parts falls when one measurement is shuffled over the rows.
 
@@ -444,8 +475,25 @@ def feature_sets(columns: list[str]) -> dict[str, list[str]]:
     if set(added) <= set(columns):
         sets |= {"first_six": vertebral, "last_six": added}
     if set(vertebral) <= set(columns):
-        sets |= {"without_Col1": [c for c in columns if c != "Col1"], "Col6_alone": ["Col6"]}
+        sets |= {
+            "first_five": vertebral[:5],
+            "without_Col1": [c for c in columns if c != "Col1"],
+            "Col6_alone": ["Col6"],
+        }
     return sets
+
+
+def by_subset(
+    task: Task, folds: Folds, settings: Settings, seed: int, progress: Callable[[int, int], None] | None = None
+) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Nested predictions of the network and of logistic regression for each of `feature_sets`."""
+    sets, found = feature_sets(task.columns), {}
+    for done, (name, columns) in enumerate(sets.items(), start=1):
+        network, _ = nested_mlp(task, folds, settings, seed, columns)
+        found[name] = network, nested_baseline(task, folds, columns=columns)
+        if progress:
+            progress(done, len(sets))
+    return found
 
 
 def nearer_the_other_class(task: Task, record_ids: pd.Series) -> int:

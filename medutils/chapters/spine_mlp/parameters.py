@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from medutils.chapters import Chapter, Parameters
+from medutils.chapters import Chapter, Finding, Parameters
 from medutils.data.manifest import Located
 
 
@@ -22,8 +22,7 @@ class SpineMLP(Parameters):
     threshold: float = Field(0.5, ge=0, le=1, description="probability from which a decision is positive")
     replicas: int = Field(100, ge=2, le=1000, description="seeds to train on the write-up's split")
     repeats: int = Field(5, ge=1, le=100, description="repeats of the nested five-fold cross-validation")
-    ablation_repeats: int = Field(2, ge=1, le=100, description="repeats for each subset of the measurements")
-    resamples: int = Field(2000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
+    ablation_repeats: int = Field(2, ge=1, le=100, description="repeats for each variant of network or columns")
     minutes: float = Field(5, ge=0, le=10_000, description="scale a large table's counts down to this; 0 for no limit")
 
 
@@ -39,6 +38,12 @@ def _find_spine(parameters: SpineMLP) -> Located:
     return located
 
 
+def _found() -> Finding:
+    from medutils.chapters.spine_mlp.sentences import finding
+
+    return finding()
+
+
 CHAPTER = Chapter(
     number=1,
     name="spine_mlp",
@@ -50,4 +55,6 @@ CHAPTER = Chapter(
         "full": {"repeats": 10, "ablation_repeats": 10, "resamples": 10_000},
     },
     find=_find_spine,
+    datasets=("spine",),
+    finding=_found,
 )

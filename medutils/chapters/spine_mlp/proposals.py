@@ -22,16 +22,14 @@ def parts_left_out(settings: Settings) -> dict[str, Settings]:
 
 
 def training_by_parts(
-    task: Task, settings: Settings, seeds: Sequence[int], progress: Progress | None = None
+    task: Task, settings: Settings, seeds: Sequence[int], names: Sequence[str], progress: Progress | None = None
 ) -> dict[str, ReplicaFit]:
-    """Each network of `parts_left_out` on the chapter's split, once a seed."""
+    """Those networks of `parts_left_out` that are named, on the chapter's split, once a seed."""
     train, validation = own_split(task)
     several = [train] * len(seeds), [validation] * len(seeds)
+    parts = parts_left_out(settings)
     with one_thread():
-        return {
-            name: fit_replicas(task.x, task.y, *several, seeds, part, progress=progress)
-            for name, part in parts_left_out(settings).items()
-        }
+        return {name: fit_replicas(task.x, task.y, *several, seeds, parts[name], progress=progress) for name in names}
 
 
 def epochs_until(loss: np.ndarray, level: float) -> np.ndarray:
@@ -46,6 +44,12 @@ def epochs_until(loss: np.ndarray, level: float) -> np.ndarray:
 def nested_by_parts(task: Task, folds: Folds, settings: Settings, seed: int) -> dict[str, pd.DataFrame]:
     """Nested predictions of each network of `parts_left_out`, on the same folds."""
     return {name: nested_mlp(task, folds, part, seed)[0] for name, part in parts_left_out(settings).items()}
+
+
+def sizes(folds: Folds, halvings: int = 3) -> list[int]:
+    """Training rows of a learning curve: an eighth, a quarter, half and all of them, for three halvings."""
+    rows = len(folds.train[0])
+    return [rows // 2**power for power in range(halvings, -1, -1)]
 
 
 def learning_curve(

@@ -1,34 +1,121 @@
-"""Sentences of the chapter on write-up 000 whose words depend on what a run found, so that none contradicts it."""
+"""Sentences of the chapter on write-up 000 whose words depend on what a run found, so that none contradicts it.
 
-from dataclasses import replace
+Those that take `numbers` are clauses without a full stop, to be told of the reference run and of the run at hand by
+`Results.tell`.
+"""
+
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medutils.chapters import Finding
 from medutils.chapters.spine_mlp.cost import Cost
 from medutils.chapters.spine_mlp.experiments import LOG_COLUMNS, Task
-from medutils.evaluation import Estimate, number, verdict, verdict_sentence
+from medutils.evaluation import Estimate, number, predictive_values, rows_needed, verdict, verdict_sentence
+from medutils.evidence import Numbers, real_numbers, reported_and_reference
 from medutils.tables import markdown_safe
 
-WORDS = {
-    "all_columns": "all columns",
-    "first_six": "first six",
-    "last_six": "last six",
-    "without_Col1": "without Col1",
-    "Col6_alone": "Col6 alone",
-    "logistic_regression": "logistic regression",
-}
+DEFEAT = "mlp_nested_minus_logistic_regression"
+PARTS = {"no_dropout": "dropout", "no_batch_normalisation": "batch normalisation"}
+NETWORK, LINE = "the network", "logistic regression"
 
 
-def in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose rows and columns are called by words, not by the names that results are kept under."""
-    return table.rename(index=WORDS, columns=WORDS)
+def points(share: float) -> str:
+    """A difference of shares in points of a hundred, with its sign."""
+    return f"{number(100 * share, '+.1f')} points"
 
 
-def difference(gap: Estimate) -> str:
-    """What a paired difference in F1 of the network minus another model, with its interval, allows to say."""
-    return verdict_sentence(gap, "the network's F1", "the other's")
+def _better(gap: Estimate, first: str = NETWORK, second: str = LINE) -> str:
+    """Who is better by a difference of `first` minus `second` in something of which more is better."""
+    return {
+        "above": f"{first} is better",
+        "below": f"{second} is better",
+        "holds 0": f"{first} and {second} cannot be told apart",
+        "undefined": f"{first} and {second} cannot be compared",
+    }[verdict(gap)]
+
+
+# --- the answer -------------------------------------------------------------------------------------------------------
+
+
+def answer(real: Numbers, reported: float) -> str:
+    """The chapter's question answered by the reference run; `reported` is the write-up's highest validation F1."""
+    network, line = real.metric("mlp_nested.f1"), real.metric("logistic_regression_nested.f1")
+    gap = real.metric(f"{DEFEAT}.f1")
+    return (
+        f"The write-up reports an F1 of {reported:.4g}, the highest of 200 epochs, on rows that chose the epoch. On "
+        f"rows that chose nothing its network reaches {network}, and logistic regression, which it never tried, "
+        f"{line}: {_better(gap)}. So the answer is: yes, but not as well as was told, and a far simpler model does it "
+        f"{'better' if verdict(gap) == 'below' else 'too'}."
+    )
+
+
+TOLD, NOTHING = "highest of 200 epochs, rows that chose it", "rows that chose nothing"
+
+
+def answer_rows() -> pd.DataFrame:
+    """The F1 that was reported, and those of the reference run."""
+    names = {
+        TOLD: "experiments/best_of_many_looks/f1_of_best_epoch",
+        f"network, {NOTHING}": "mlp_nested.f1",
+        f"logistic regression, {NOTHING}": "logistic_regression_nested.f1",
+        f"majority class, {NOTHING}": "majority_nested.f1",
+    }
+    return reported_and_reference("spine_mlp", names, {TOLD: "best_validation_f1"})
+
+
+def finding() -> Finding:
+    """What the reference run found, for the cover."""
+    real, rows = real_numbers("spine_mlp"), answer_rows().iloc[:3]
+    network, line = real.metric("mlp_nested.f1"), real.metric("logistic_regression_nested.f1")
+    sentence = (
+        f"A small network on spine measurements was reported with an F1 of {rows['reported'].iloc[0]:.4g}; on rows "
+        f"that chose nothing it has {network}, and logistic regression, which was not tried, {line}."
+    )
+    return Finding(sentence, rows.rename(index=lambda row: f"spine, F1, {row}"))
+
+
+def takeaways(real: Numbers) -> list[str]:
+    """What to remember, with the numbers of the reference run."""
+    defeat, noise = real.metric(f"{DEFEAT}.auroc"), real.metric("noise_in_the_defeat.auroc")
+    clean = real.metric("first_six_network_minus_logistic_regression.auroc")
+    best, lowest, line = (
+        real.metric(f"looking.{name}").value for name in ("best_epoch", "lowest_loss", "logistic_regression")
+    )
+    without = real.number("best_of_many_looks/seeds_without_error_on_ten_rows")
+    seeds = real.number("best_of_many_looks/seeds")
+    batch = real.metric("no_batch_normalisation_minus_as_written.auroc")
+    return [
+        f"**Run the baseline first.** The network's AUROC minus that of logistic regression is {defeat} on rows that "
+        f"chose nothing: {_better(defeat)}.",
+        f"**Then look at the columns.** Six of the twelve are noise. Without them the difference is {clean}: "
+        f"{_better(clean)}. They account for {number(abs(noise.value))} of the distance.",
+        f"**Ten rows are no test.** {number(100 * without, '.0f')} % of {number(seeds, '.0f')} seeds make no error on "
+        "the ten rows that the write-up calls test data.",
+        f"**A number that was chosen is too good.** The highest of 200 epochs lies {points(best)} of F1 above rows "
+        f"that chose nothing, the weights of the lowest loss {points(lowest)}, and logistic regression, which chose "
+        f"nothing, {points(line)}.",
+        f"**Measure what you claim.** Left out, batch normalisation changes the AUROC by {batch}: "
+        f"{_better(batch, 'the network without it', 'the network with it')}.",
+    ]
+
+
+def prevalence(real: Numbers, share: float) -> str:
+    """What a positive decision means in the table, and where a share of `share` has the condition."""
+    sensitivity, specificity = (real.metric(f"mlp_nested.{name}").value for name in ("sensitivity", "specificity"))
+    here = real.number("data/positive_rows") / real.number("data/rows") if real.number("data/rows") else float("nan")
+    rates = np.array([sensitivity]), np.array([specificity])
+    found = [number(predictive_values(*rates, at)[0].item(), ".0%") for at in (here, share)]
+    return (
+        f"In the table {number(here, '.0%')} of the rows are abnormal, and {found[0]} of the network's positive "
+        f"decisions are right. Where {share:.0%} are, the same sensitivity and specificity make {found[1]} of them "
+        "right."
+    )
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
 
 
 def time_needed(asked: Cost, done: Cost) -> str:
@@ -47,19 +134,6 @@ def time_needed(asked: Cost, done: Cost) -> str:
     )
 
 
-def p_value(value: float) -> str:
-    """The p-value of a test for a table: three digits, but never 0."""
-    return "< 0.001" if value < 0.001 else number(value)
-
-
-def column_table(report: pd.DataFrame) -> pd.DataFrame:
-    """`column_report` as text, to be read."""
-    shown = {
-        name: report[name].map(p_value if name.endswith("_p") else number) for name in report.columns.drop("column")
-    }
-    return report[["column"]].assign(**shown).set_index("column")
-
-
 def split_by(task: Task, shared: int) -> str:
     """Whether the rows were split as they are or by patient, and how many patients are on both sides."""
     if task.records["patient"].is_unique:
@@ -75,6 +149,160 @@ def rows_are_patients(task: Task) -> str:
     if task.records["patient"].is_unique:
         return "The table names no patient twice, so each row is taken for one patient."
     return "Rows of one patient stay together wherever the table is cut, and intervals are drawn by patient."
+
+
+def training(numbers: Numbers) -> str:
+    """Where the losses end, and how far the two ways to score the training rows lie apart."""
+    train, held = (numbers.number(f"last_epoch/{name}") for name in ("train_loss", "validation_loss"))
+    gap = numbers.number("train_mode/f1_gap")
+    return (
+        f"the training loss ends at {number(train)} and the validation loss at {number(held)}, and the F1 of the "
+        f"training rows is {points(gap)} higher when they are scored after the epoch than while it runs"
+    )
+
+
+# --- the experiments --------------------------------------------------------------------------------------------------
+
+
+def baseline(numbers: Numbers) -> str:
+    """The network minus logistic regression by nested cross-validation."""
+    gaps = {name: numbers.metric(f"{DEFEAT}.{name}") for name in ("auroc", "f1")}
+    return (
+        f"the network minus logistic regression is {gaps['auroc']} in AUROC and {gaps['f1']} in F1: "
+        f"{_better(gaps['auroc'])}"
+    )
+
+
+def noise(numbers: Numbers) -> str:
+    """What the six added columns cost the network, and how much of its defeat goes with them."""
+    names = ("network_first_six_minus_all_columns", "first_six_network_minus_logistic_regression")
+    gained, clean = (numbers.metric(f"{name}.auroc") for name in names)
+    part = numbers.metric("noise_in_the_defeat.auroc")
+    if verdict(gained) == "undefined":
+        return "this was not measured, since the columns are not there"
+    return (
+        f"leaving the six columns out changes the network's AUROC by {gained}. Its distance to logistic regression "
+        f"is then {clean}, so {number(abs(part.value))} of the distance goes with the noise"
+    )
+
+
+def defining_column(numbers: Numbers) -> str:
+    """What is left when the column is left out that defines one of the two conditions."""
+    values = {
+        (model, subset): number(numbers.number(f"feature_sets/{subset}/{model}"))
+        for subset in ("first_six", "first_five", "Col6_alone")
+        for model in ("network", "logistic_regression")
+    }
+    return (
+        f"`Col6` alone gives logistic regression an AUROC of {values['logistic_regression', 'Col6_alone']}. "
+        f"Without it, the first five give {values['logistic_regression', 'first_five']} where the six give "
+        f"{values['logistic_regression', 'first_six']}, and the network {values['network', 'first_five']} instead "
+        f"of {values['network', 'first_six']}"
+    )
+
+
+def ten_rows(numbers: Numbers) -> str:
+    """How many seeds make no error on the ten rows."""
+    clean = numbers.number("best_of_many_looks/seeds_without_error_on_ten_rows")
+    seeds = numbers.number("best_of_many_looks/seeds")
+    accuracy = numbers.metric("mlp_nested.accuracy").value
+    return (
+        f"{number(clean, '.0%')} of {number(seeds, '.0f')} seeds make no error on these ten rows, while the "
+        f"accuracy on rows that chose nothing is {number(accuracy)}"
+    )
+
+
+def looking(numbers: Numbers) -> str:
+    """What choosing by validation rows adds to their F1, beside a model that chose nothing."""
+    best, lowest, line = (
+        points(numbers.metric(f"looking.{name}").value) for name in ("best_epoch", "lowest_loss", "logistic_regression")
+    )
+    return (
+        f"the best epoch promises {best} more than the test parts keep, the lowest loss {lowest}, and logistic "
+        f"regression, which chose nothing, {line}"
+    )
+
+
+def one_split(real: Numbers) -> str:
+    """How much of the fall from the write-up's validation rows is the luck of its split, on real data."""
+    best = real.number("optimism/best_epoch_minus_nested")
+    line = real.metric("logistic_regression.f1").value - real.metric("logistic_regression_nested.f1").value
+    return (
+        f"On the write-up's own split the best epoch lies {points(best)} above the nested F1. But logistic regression, "
+        f"which chose nothing there, lies {points(line)} above its own. What is left, {points(best - line)}, is the "
+        "part that a lucky split does not explain."
+    )
+
+
+def batches(numbers: Numbers) -> str:
+    """What averaging F1 over batches does on average, and what the order of the rows does to it."""
+    found = {name: numbers.number(f"batch_averaging/{name}") for name in ("mean_gap", "pooled", "lowest", "highest")}
+    return (
+        f"the written way lies {points(found['mean_gap'])} from the pooled F1 on average over the epochs. One "
+        f"model's predictions, with a pooled F1 of {number(found['pooled'])}, get {number(found['lowest'])} to "
+        f"{number(found['highest'])} by the order of their rows"
+    )
+
+
+def printed_digits(log: Any, batches: dict[str, float]) -> str:
+    """How many F1 of the write-up's log are a whole number over the number of its batches, to the last digit printed.
+
+    `log` holds rows of `LOG_COLUMNS`; `batches` the number of batches of the parts `train` and `validation`.
+    """
+    table = pd.DataFrame(log, columns=LOG_COLUMNS)
+    half_a_digit = 0.00051  # of three places printed, and a little for the rounding of a 5
+    whole = {}
+    for part, count in batches.items():
+        total = table[f"{part}_f1"] * count
+        whole[part] = int(((total - total.round()).abs() <= half_a_digit * count).sum())
+    return (
+        f"The write-up's own digits show the averaging: of the {len(table)} epochs in its log, {whole['validation']} "
+        f"have a validation F1 that is a whole number divided by {batches['validation']:.0f}, the number of batches, "
+        f"and {whole['train']} a training F1 that is one divided by {batches['train']:.0f}."
+    )
+
+
+# --- what was claimed or proposed -------------------------------------------------------------------------------------
+
+
+def parts(numbers: Numbers) -> str:
+    """What the network is without dropout, and without batch normalisation."""
+    gaps = {word: numbers.metric(f"{name}_minus_as_written.auroc") for name, word in PARTS.items()}
+    said = [
+        f"leaving out {word} changes the AUROC by {gap} "
+        f"({_better(gap, 'the network without it', 'the network with it')})"
+        for word, gap in gaps.items()
+    ]
+    return ", and ".join(said)
+
+
+def faster(numbers: Numbers) -> str:
+    """How many epochs the training loss takes to a level, with batch normalisation and without."""
+    level, with_it, without = (
+        numbers.number(f"speed/{name}") for name in ("level", "as_written", "no_batch_normalisation")
+    )
+    return (
+        f"the training loss reaches {number(level, '.2g')} after {number(with_it, '.0f')} epochs with batch "
+        f"normalisation and after {number(without, '.0f')} without (medians over the seeds)"
+    )
+
+
+def more_data(numbers: Numbers) -> str:
+    """What the last doubling of the rows brought, and how few rows logistic regression needs for as much."""
+    rows, network, line = (numbers.numbers(f"learning_curve/{name}") for name in ("rows", "network", "line"))
+    if len(rows) < 2:
+        return "there were too few rows for a curve"
+    enough = [count for count, area in zip(rows, line, strict=True) if area >= network[-1]]
+    text = (
+        f"going from {rows[-2]} rows to {rows[-1]} changes the network's AUROC by "
+        f"{network[-1] - network[-2]:+.3f}, and that of logistic regression by {line[-1] - line[-2]:+.3f}"
+    )
+    if enough:
+        text += f". What the network reaches with {rows[-1]}, logistic regression reaches with {enough[0]}"
+    return text
+
+
+# --- folded away ------------------------------------------------------------------------------------------------------
 
 
 def training_mode(f1_gap: float, shown: float, alike: float) -> str:
@@ -99,33 +327,27 @@ def redundant(difference: float) -> str:
     return f"The largest difference between `Col1` and `Col2 + Col4` in the table is {difference:.1e}: {words}."
 
 
-def added_columns(ablation: dict[str, dict[str, Estimate]]) -> str:
-    """What the six added columns tell, from the AUROC of each subset and model."""
-    if "last_six" not in ablation:
-        return "This table does not have the six added columns, so there is nothing to take away."
-    line, network = (
-        {name: found[model] for name, found in ablation.items()} for model in ("logistic_regression", "network")
-    )
-    alone = line["last_six"]
-    beyond = verdict(replace(alone, value=alone.value - 0.5, low=alone.low - 0.5, high=alone.high - 0.5))
-    told = {
-        "above": "its interval lies above the 0.5 of a coin",
-        "below": "its interval lies below the 0.5 of a coin",
-        "holds 0": "its interval holds the 0.5 of a coin",
-        "undefined": "its interval is not defined",
-    }[beyond]
-    lost = network["first_six"].value - network["all_columns"].value
-    effect = (
-        "what the added columns do to it is not defined"
-        if lost != lost
-        else f"to have the added columns {'costs' if lost > 0 else 'gains'} it {abs(lost):.3f}"
+def without_the_sum(numbers: Numbers) -> str:
+    """What leaving out the column that is a sum does."""
+    with_it, without = (numbers.number(f"feature_sets/{name}/network") for name in ("all_columns", "without_Col1"))
+    return f"the network's AUROC is {number(with_it)} with `Col1` and {number(without)} without it"
+
+
+def chance_of_a_split(numbers: Numbers) -> str:
+    """What another split would have given, not stratified and stratified."""
+    free, kept = (
+        [number(numbers.number(f"splits/{name}_{what}")) for what in ("mean", "sd")]
+        for name in ("not_stratified", "stratified")
     )
     return (
-        f"By the last six columns alone, logistic regression has an AUROC of {alone}: {told}. The first six alone give "
-        f"{number(line['first_six'].value)}, all twelve {number(line['all_columns'].value)}. For the network the first "
-        f"six give {number(network['first_six'].value)} and all twelve {number(network['all_columns'].value)}: "
-        f"{effect}."
+        f"the F1 of logistic regression over {number(numbers.number('splits/splits'), '.0f')} random splits is "
+        f"{free[0]} with a standard deviation of {free[1]}; stratified, {kept[0]} with {kept[1]}"
     )
+
+
+def p_value(value: float) -> str:
+    """The p-value of a test for a table: three digits, but never 0."""
+    return "< 0.001" if value < 0.001 else number(value)
 
 
 def importance(table: pd.DataFrame, at_most: int = 3) -> str:
@@ -136,49 +358,80 @@ def importance(table: pd.DataFrame, at_most: int = 3) -> str:
     named = ", ".join(
         f"{markdown_safe(column)} ({lost:.3f})" for column, lost in zip(felt["column"], felt["lost"], strict=True)
     )
+    return f"Missed most in this run, among those missed in every repeat: {named}."
+
+
+def failures(numbers: Numbers) -> str:
+    """How many rows are on the wrong side on average, and where those lie."""
+    wrong, rows, nearer = (numbers.number(f"failures/{name}") for name in ("wrong", "rows", "nearer_the_other_class"))
     return (
-        f"Missed most, among those missed in every repeat: {named}. A drop of about 0, or below it, means that the "
-        "network would not miss the column."
+        f"{number(wrong, '.0f')} of {number(rows, '.0f')} rows are on the wrong side of one half on average over "
+        f"the repeats, and {number(nearer, '.0f')} of these lie nearer to the mean of the other class than to that "
+        "of their own"
     )
 
 
-def order_of_rows(order: dict[str, float]) -> str:
-    """What the order of the rows does to an F1 averaged over batches; see `order_effect`."""
-    if order["lowest"] == order["highest"]:
-        return f"The last epoch's predictions have the same written F1 in each of {order['orders']} orders of the rows."
+# --- a table of one's own ---------------------------------------------------------------------------------------------
+
+
+def conclusion(gap: Estimate) -> str:
+    """What a difference in AUROC, network minus logistic regression, allows one to do with another table."""
+    found = verdict(gap)
+    text = verdict_sentence(gap, "the network's AUROC", "that of logistic regression")
+    if found == "holds 0":
+        return (
+            f"{text} That is no proof that they are equally good: the interval also holds {gap.low:+.3f} and "
+            f"{gap.high:+.3f}. Take the simpler model, and say what difference you could have seen. {_needed(gap)}"
+        )
+    if found == "below":
+        return f"{text} Take logistic regression."
+    if found == "above":
+        return f"{text} Whether the gain is worth a network that nobody can read is a clinical question."
+    return text
+
+
+def _needed(gap: Estimate) -> str:
+    wanted = rows_needed(gap)
+    if wanted != wanted or wanted > 1e6:
+        return "A difference this small would take more patients than anyone has."
+    return f"If the difference found were the true one, an interval without 0 would take about {wanted:,.0f} patients."
+
+
+def how_many_rows(real: Numbers) -> str:
+    """What the write-up's validation rows could have told, from the difference and its interval on them."""
+    gap = real.metric("mlp_minus_logistic_regression.f1")
     return (
-        f"It even depends on the order of the rows: the last epoch's predictions have one pooled F1, "
-        f"{order['pooled']:.2%}, but the written way gives from {order['lowest']:.2%} to {order['highest']:.2%} in "
-        f"{order['orders']} orders."
+        f"How many rows does one need? On the write-up's {gap.n} validation rows the same difference in F1 is {gap}. "
+        f"{_needed(gap)}"
     )
 
 
-def printed_digits(log: Any, batches: dict[str, float]) -> str:
-    """How many F1 of the write-up's log are a whole number over the number of its batches, to the last digit printed.
+def on_few_rows(numbers: Numbers) -> str:
+    """The network minus logistic regression on the validation rows."""
+    gap = numbers.metric("mlp_minus_logistic_regression.f1")
+    return f"the network's F1 minus that of logistic regression is {gap}: {_better(gap)} by these rows"
 
-    `log` holds rows of `LOG_COLUMNS`; `batches` the number of batches of the parts `train` and `validation`.
-    """
-    table = pd.DataFrame(log, columns=LOG_COLUMNS)
-    half_a_digit = 0.00051  # of three places printed, and a little for the rounding of a 5
-    whole = {}
-    for part, count in batches.items():
-        total = table[f"{part}_f1"] * count
-        whole[part] = int(((total - total.round()).abs() <= half_a_digit * count).sum())
+
+def calibrated(numbers: Numbers) -> str:
+    """How far the probabilities lie from the frequencies, and the Brier score."""
+    network, line = (number(numbers.number(f"calibration/{name}")) for name in ("mlp", "line"))
+    briers = [numbers.metric(f"{name}_nested.brier") for name in ("mlp", "logistic_regression")]
     return (
-        f" The write-up's own digits show it: of the {len(table)} epochs in its log, {whole['validation']} have a "
-        f"validation F1 that is a whole number divided by {batches['validation']:.0f}, the count of its batches, and "
-        f"{whole['train']} a training F1 that is one divided by {batches['train']:.0f}."
+        f"the network's probabilities lie {network} from the observed frequencies on average, those of logistic "
+        f"regression {line}; the Brier scores, where lower is better, are {briers[0]} and {briers[1]}"
     )
 
 
-def chance_of_a_split(f1: dict[str, NDArray]) -> str:
-    """What another split would have given, not stratified and stratified; see `split_effect`."""
-    free, kept = f1["not stratified"], f1["stratified"]
-    share = f1["not stratified, share"]
-    return (
-        f"Over {len(free)} random splits like the write-up's, the F1 of logistic regression is {free.mean():.3f} on "
-        f"average with a standard deviation of {free.std():.3f}, and goes from {free.min():.3f} to {free.max():.3f}; "
-        f"the share of the positive class among the validation rows goes from {share.min():.0%} to {share.max():.0%}. "
-        f"Stratified, the mean is {kept.mean():.3f} and the standard deviation {kept.std():.3f}. What spread is "
-        "left then comes from which rows were drawn."
-    )
+def difference(gap: Estimate) -> str:
+    """What a paired difference in F1 of the network minus another model, with its interval, allows to say."""
+    return verdict_sentence(gap, "the network's F1", "the other's")
+
+
+def sizes_of(splits: dict[str, NDArray]) -> dict[str, float]:
+    """Mean and deviation of `split_effect`, by the names that results are kept under."""
+    names = ("not stratified", "stratified")
+    return {
+        f"{name.replace(' ', '_')}_{what}": float(value)
+        for name in names
+        for what, value in (("mean", splits[name].mean()), ("sd", splits[name].std()))
+    }

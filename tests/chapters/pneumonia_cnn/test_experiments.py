@@ -1,5 +1,6 @@
 """The films chapter: splits that keep patients together, trainings that are kept, and what the write-ups' errors do."""
 
+import inspect
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from medutils import cache
+from medutils.chapters import get_chapter, resolve
 from medutils.chapters.pneumonia_cnn import experiments as pneumonia
 from medutils.chapters.pneumonia_cnn import sentences as pneumonia_sentences
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen
@@ -202,6 +205,22 @@ def test_frozen_variants_have_no_augmentation_and_every_name_says_whose_it_is():
         frozen = variant.design.backbone and variant.design.frozen
         assert not (frozen and variant.augmentation.degrees), name
         assert not variant.write_up or name.startswith(variant.write_up) or name == "mild"
+
+
+def test_a_new_network_is_one_entry_and_nothing_else_is_trained_anew(films, trainings, monkeypatch):
+    name, old = "002-three", VARIANTS["002-augmented"]
+    wider = replace(old.design, widths=(8, 8, 16), dropouts=(0, 0, 0.5))
+    monkeypatch.setitem(VARIANTS, name, replace(old, what="three convolutions", design=wider))
+    asked = resolve("pneumonia_cnn", {"variants": f"002-baseline,002-augmented,{name}", "data": "phantom"}, "smoke")
+    get_chapter("pneumonia_cnn").find(asked)
+    folder = trainings["002-baseline"][0].path.parent
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.pt")}
+    found = fitting.train_all(films, chosen(asked.variants), PLAN, 2)
+    assert {path for path in folder.glob("*.pt") if path not in before} == {one.path for one in found[name]}
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert found[name][0].predictions()["prob_PNEUMONIA"].between(0, 1).all()
+    table = Path(inspect.getfile(chosen))  # no training's key holds the table of the networks
+    assert table not in cache.sources_of([trainer.__name__])
 
 
 def test_a_training_is_kept_and_repeats_to_the_bit(films, trainings, monkeypatch, tmp_path):

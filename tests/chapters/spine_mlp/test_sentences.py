@@ -1,49 +1,113 @@
 """What the spine chapter says of a run, in every branch: no sentence says what the run does not show."""
 
-import numpy as np
+import inspect
+import re
+from dataclasses import asdict
+
+import nbformat
 import pandas as pd
 import pytest
 
+from medutils.chapters import get_chapter
 from medutils.chapters.spine_mlp import sentences
 from medutils.chapters.spine_mlp.experiments import Task
 from medutils.evaluation import Estimate
+from medutils.evidence import Numbers, real_numbers, reported_values
 
 NAN = float("nan")
+CHAPTER = "spine_mlp"
+CLAUSES = [
+    function
+    for function in vars(sentences).values()
+    if inspect.isfunction(function) and list(inspect.signature(function).parameters) == ["numbers"]
+]
+OF_REAL = [sentences.one_split, sentences.how_many_rows, lambda real: sentences.prevalence(real, 0.1)]
+OF_REAL += [lambda real: " ".join(sentences.takeaways(real)), lambda real: sentences.answer(real, 0.9075)]
 
 
-def around(value: float, half: float = 0.05) -> Estimate:
-    return Estimate(value, value - half, value + half, 310, "")
+def with_metric(name: str, value: float, half: float = 0.01) -> Numbers:
+    """The reference run with one metric another."""
+    real = real_numbers(CHAPTER).results
+    estimate = asdict(Estimate(value, value - half, value + half, 310, ""))
+    return Numbers({**real, "metrics": {**real["metrics"], name: estimate}})
+
+
+@pytest.mark.parametrize("clause", [*CLAUSES, *OF_REAL])
+def test_the_reference_run_holds_every_number_that_is_told_of_it(clause):
+    assert not re.search(
+        r"not defined|not measured|\bnan\b|cannot be compared|too few rows", clause(real_numbers(CHAPTER))
+    )
+
+
+@pytest.mark.parametrize("clause", [*CLAUSES, *OF_REAL])
+def test_a_run_that_measured_nothing_is_told_without_a_number(clause):
+    assert not re.search(r"\bnan\b|\binf\b", clause(Numbers({})))
+
+
+def test_every_number_of_the_reference_run_that_the_page_draws_is_there():
+    source = "\n".join(cell.source for cell in nbformat.read(get_chapter(CHAPTER).notebook, 4).cells)
+    drawn = set(
+        re.findall(r'"((?:best_of_many_looks|batch_averaging|learning_curve|curves|operating_points)/\w+)', source)
+    )
+    assert len(drawn) >= 4
+    real = real_numbers(CHAPTER)
+    assert [path for path in drawn if not real.numbers(path) and real.number(path) != real.number(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "words", "simpler"),
+    [(-0.05, "logistic regression is better", "better"), (0.05, "the network is better", "too")],
+)
+def test_the_answer_follows_the_interval(value: float, words: str, simpler: str):
+    text = sentences.answer(with_metric("mlp_nested_minus_logistic_regression.f1", value), 0.9075)
+    assert words in text
+    assert text.endswith(f"a far simpler model does it {simpler}.")
+    assert "cannot be told apart" in sentences.answer(
+        with_metric("mlp_nested_minus_logistic_regression.f1", value, half=0.1), 0.9075
+    )
+
+
+def test_the_answer_tells_the_numbers_of_the_reference_run():
+    real = real_numbers(CHAPTER)
+    text = sentences.answer(real, reported_values(CHAPTER)["best_validation_f1"])
+    for name in ("mlp_nested.f1", "logistic_regression_nested.f1"):
+        assert str(real.metric(name)) in text
+    assert "0.9075" in text
+
+
+def test_the_optimism_that_a_lucky_split_does_not_explain_is_a_difference_of_differences():
+    real = real_numbers(CHAPTER)
+    best = real.number("best_of_many_looks/f1_of_best_epoch")
+    left = best - real.metric("mlp_nested.f1").value
+    left -= real.metric("logistic_regression.f1").value - real.metric("logistic_regression_nested.f1").value
+    assert f"What is left, {100 * left:+.1f} points" in sentences.one_split(real)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
-    [(-1, 1, "cannot tell"), (-2, -1, "is lower"), (1, 2, "is higher"), (NAN, NAN, "not defined"), (0, 0, "holds 0")],
-)
-def test_a_difference_is_told_by_its_interval(low: float, high: float, words: str):
-    assert words in sentences.difference(Estimate((low + high) / 2, low, high, 62, ""))
-
-
-@pytest.mark.parametrize(
-    ("alone", "words"),
     [
-        (0.4, "lies below the 0.5"),
-        (0.5, "holds the 0.5"),
-        (0.7, "lies above the 0.5"),
-        (NAN, "its interval is not defined"),
+        (-0.02, 0.04, "holds 0"),
+        (-0.04, -0.02, "Take logistic regression."),
+        (0.02, 0.04, "a clinical question"),
+        (NAN, NAN, "not defined"),
     ],
 )
-def test_what_added_columns_tell_is_told_by_their_interval(alone: float, words: str):
-    areas = {"all_columns": 0.8, "first_six": 0.9, "last_six": alone}
-    ablation = {name: {"network": around(value), "logistic_regression": around(value)} for name, value in areas.items()}
-    assert words in sentences.added_columns(ablation)
+def test_the_conclusion_on_a_foreign_table_follows_the_interval(low: float, high: float, words: str):
+    assert words in sentences.conclusion(Estimate((low + high) / 2, low, high, 100, "nested"))
 
 
-@pytest.mark.parametrize(("every", "words"), [(0.8, "costs it 0.1"), (0.95, "gains it 0.05"), (NAN, "is not defined")])
-def test_what_added_columns_do_to_the_network(every: float, words: str):
-    areas = {"all_columns": every, "first_six": 0.9, "last_six": 0.5}
-    ablation = {name: {"network": around(value), "logistic_regression": around(value)} for name, value in areas.items()}
-    assert words in sentences.added_columns(ablation)
-    assert "nan" not in sentences.added_columns(ablation)
+def test_how_many_patients_an_interval_without_0_would_take():
+    text = sentences.conclusion(Estimate(0.01, -0.02, 0.04, 100, "nested"))
+    assert "about 900 patients" in text
+    assert "more patients than anyone has" in sentences.conclusion(Estimate(0.0, -0.02, 0.02, 100, "nested"))
+
+
+def test_a_curve_names_the_rows_that_logistic_regression_needs_only_where_it_gets_there():
+    curve = {"rows": [50, 100], "network": [0.7, 0.8], "line": [0.82, 0.9]}
+    there = sentences.more_data(Numbers({"experiments": {"learning_curve": curve}}))
+    assert there.endswith("reaches with 50")
+    never = sentences.more_data(Numbers({"experiments": {"learning_curve": {**curve, "line": [0.5, 0.6]}}}))
+    assert "reaches with" not in never
 
 
 @pytest.mark.parametrize(("patients", "words"), [("abcd", "taken for one patient"), ("aabb", "names 2 patients")])
@@ -52,10 +116,6 @@ def test_nothing_is_said_of_patients_that_a_table_does_not_name(patients: str, w
     assert words in sentences.split_by(task, 0)
     assert ("on both sides" in sentences.split_by(task, 0)) == (patients == "aabb")
     assert ("taken for one patient" in sentences.rows_are_patients(task)) == (patients == "abcd")
-
-
-def test_a_table_without_the_added_columns_has_none_to_take_away():
-    assert "nothing to take away" in sentences.added_columns({"all_columns": {}})
 
 
 @pytest.mark.parametrize(
@@ -92,23 +152,8 @@ def test_what_scoring_while_training_does(f1_gap: float, shown: float, alike: fl
 )
 def test_a_probability_of_a_test_is_never_shown_as_0(p: float, words: str):
     assert sentences.p_value(p) == words
-    table = sentences.column_table(pd.DataFrame({"column": ["a"], "auroc": [0.9], "class_p": [p], "explained": [0.0]}))
-    assert table.loc["a"].to_dict() == {"auroc": "0.900", "class_p": words, "explained": "0.000"}
-
-
-def test_the_order_of_rows_is_said_to_matter_only_where_it_does():
-    order = {"pooled": 0.9, "as_written": 0.9, "lowest": 0.8, "highest": 0.95, "orders": 20}
-    assert "from 80.00% to 95.00%" in sentences.order_of_rows(order)
-    assert "the same written F1" in sentences.order_of_rows({**order, "highest": 0.8})
 
 
 @pytest.mark.parametrize(("difference", "words"), [(1e-8, "redundant"), (0.5, "not the sum"), (NAN, "not the sum")])
 def test_a_column_is_redundant_only_when_it_is_the_sum(difference: float, words: str):
     assert words in sentences.redundant(difference)
-
-
-def test_another_split_is_told_with_its_spread():
-    ways = {"not stratified": np.array([0.8, 0.9]), "stratified": np.array([0.85, 0.87])}
-    text = sentences.chance_of_a_split({**ways, "not stratified, share": np.array([0.6, 0.7])})
-    assert "from 0.800 to 0.900" in text
-    assert "from 60% to 70%" in text

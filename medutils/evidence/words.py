@@ -1,0 +1,30 @@
+"""Sentences that tell a result twice: what real data gave in the reference run, and what this run gives."""
+
+from collections.abc import Callable
+
+from medutils.evaluation import Estimate, verdict
+from medutils.evidence.reference import Numbers
+
+Clause = Callable[[Numbers], str]  # tells a result of a run, without a full stop
+SAID = {"above": "above 0", "below": "below 0", "holds 0": "not told from 0", "undefined": "not defined"}
+
+
+def on_real(clause: Clause, real: Numbers) -> str:
+    """What real data gave in the reference run."""
+    return f"On real data {clause(real)}."
+
+
+def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str) -> str:
+    """What real data gave in the reference run, then what this run gives."""
+    here = "In this run" if on_what == "real data" else f"In this run, on a {on_what},"
+    there = f"In the reference run {clause(real)}." if on_what == "real data" else on_real(clause, real)
+    return f"{there} {here} {clause(run)}."
+
+
+def other_than_real(real: Estimate, run: Estimate, on_what: str) -> str:
+    """A warning where a difference lies elsewhere in this run than in the reference run; "" where it does not."""
+    found, here = verdict(real), verdict(run)
+    if found == here or "undefined" in (found, here):
+        return ""
+    which = "This run" if on_what == "real data" else f"The {on_what}"
+    return f" {which} says otherwise: the difference is {SAID[here]} in it, and {SAID[found]} on real data."

@@ -1,0 +1,1 @@
+"""The smallest chapter, as text, and the command that copies it: `make chapter NAME=...`."""

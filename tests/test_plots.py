@@ -1,0 +1,139 @@
+"""What a page shows: every figure and table says what its numbers were made from, and says it in words too."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from medutils import plots
+from medutils.evidence import Quote, WriteUp
+
+PHANTOM, REAL = plots.Page("phantom"), plots.Page("real data")
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """What was displayed, as a page of the book gets it."""
+    bundles: list[dict[str, str]] = []
+
+    def keep(bundle: dict[str, str], **_: object) -> None:
+        bundles.append(bundle)
+
+    monkeypatch.setenv("MEDUTILS_RENDERER", "book")
+    monkeypatch.setattr("IPython.display.display", keep)
+    monkeypatch.setattr(
+        go.Figure, "show", lambda figure, renderer: keep(plots.pio.renderers[renderer].to_mimebundle(figure.to_dict()))
+    )
+    return bundles
+
+
+def drawn() -> go.Figure:
+    return go.Figure(go.Scatter(x=[0, 1], y=[0, 1])).update_layout(title="A line")
+
+
+@pytest.mark.parametrize(
+    ("page", "of", "words"),
+    [
+        (PHANTOM, "run", "phantom"),
+        (REAL, "run", "real data"),
+        (PHANTOM, "reference", "reference run: real data"),
+        (PHANTOM, "both", "reference run: real data, this run: phantom"),
+        (REAL, "both", "reference run: real data, this run: real data"),
+    ],
+)
+def test_a_title_says_whose_numbers_it_holds_and_what_they_were_made_from(shown, page: plots.Page, of, words: str):
+    page.show(drawn(), "A line going up", of=of)
+    page.table(pd.DataFrame({"a": [1]}), "A table", of=of)
+    assert words in shown[0]["text/html"]
+    assert f"<caption>A table ({words})</caption>" in shown[1]["text/html"]
+
+
+def test_a_figure_without_a_title_is_refused():
+    with pytest.raises(ValueError, match="needs a title"):
+        PHANTOM.show(go.Figure(), "nothing")
+    from matplotlib.figure import Figure
+
+    with pytest.raises(ValueError, match="needs a title"):
+        PHANTOM.show(Figure(), "nothing")
+
+
+def test_a_caption_stands_below_a_figure_and_among_its_words(shown):
+    PHANTOM.show(drawn(), 'A "line"', caption="It goes **up**, from <0.")
+    assert "<figcaption>It goes <strong>up</strong>, from &lt;0.</figcaption>" in shown[0]["text/html"]
+    assert "aria-label=\"A 'line'\"" in shown[0]["text/html"]
+    assert shown[0]["text/plain"] == "Figure: A 'line'\nIt goes **up**, from <0."
+
+
+def test_a_figure_of_seaborn_is_a_drawing_with_the_same_words(shown):
+    import seaborn as sns
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    sns.heatmap(np.eye(2), ax=figure.subplots())
+    figure.suptitle("A matrix")
+    PHANTOM.show(figure, "Two by two", caption="Ones on the diagonal.")
+    assert '<img class="drawn" src="data:image/svg+xml;base64,' in shown[0]["text/html"]
+    assert 'alt="Two by two"' in shown[0]["text/html"]
+    assert figure.get_suptitle() == "A matrix (phantom)"
+    assert shown[0]["text/plain"] == "Figure: Two by two\nOnes on the diagonal."
+
+
+def test_what_is_folded_away_is_behind_a_summary_and_its_table_sorts(shown):
+    table = PHANTOM.titled(pd.DataFrame({"a": [1]}), "Numbers", of="both")
+    PHANTOM.fold("Guess: **how many**?", "One.", table, kind="question")
+    html = shown[0]["text/html"]
+    assert '<details class="question"><summary>Guess: <strong>how many</strong>?</summary><p>One.</p>' in html
+    assert 'class="dataframe sortable"' in html
+    assert "this run: phantom" in html
+    assert "Numbers (reference run" in shown[0]["text/plain"]
+
+
+def test_a_quotation_stands_to_the_letter_with_its_place(shown):
+    quote = Quote(words="a < b\nand c", section="3, Results", write_up="000")
+    PHANTOM.quote(quote, WriteUp(title="A title", link="https://example.org"))
+    html = shown[0]["text/html"]
+    assert "<blockquote><p>a &lt; b</p><p>and c</p></blockquote>" in html
+    assert 'href="sources.html#write-up-000"' in html
+    assert "“A title”, section 3, Results" in html
+
+
+def test_lines_in_a_box_are_a_list_and_one_is_a_paragraph(shown):
+    PHANTOM.box("Key", ["**One**", "two"], "tip")
+    PHANTOM.box("Key", ["One"])
+    assert "<ul><li><strong>One</strong></li><li>two</li></ul>" in shown[0]["text/html"]
+    assert "<p>One</p>" in shown[1]["text/html"]
+
+
+def results() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "reported": [0.9, np.nan],
+            "reference": [0.8, 0.7],
+            "reference_low": [0.7, np.nan],
+            "reference_high": [0.9, np.nan],
+            "run": [np.nan, np.nan],
+        },
+        index=["one", "two"],
+    )
+
+
+def test_only_what_is_known_stands_side_by_side():
+    figure = plots.side_by_side(results(), "F1", "Two results", "phantom")
+    assert [trace.name for trace in figure.data] == ["reference run (real data)", "reported"]
+    words = plots.side_by_side_words(results(), "phantom")
+    assert words == "one: reported 0.900, reference run 0.800; two: reference run 0.700"
+
+
+def test_the_slider_moves_ppv_and_npv_alone():
+    points = pd.DataFrame({"threshold": [0.0, 0.5, 1.0], "sensitivity": [1, 0.8, 0], "specificity": [0, 0.9, 1]})
+    figure = plots.operating_points(points, [0.1, 0.5], 1, "Decisions")
+    steps = figure.layout.sliders[0].steps
+    assert [step.label for step in steps] == ["10%", "50%"]
+    values, traces = steps[0].args
+    assert list(traces) == [2, 3]
+    assert values["y"][0][1] == pytest.approx(0.08 / (0.08 + 0.09), abs=1e-4)
+    assert values["y"][0][2] is None  # nobody is called positive
+    assert list(figure.data[2].y) == steps[1].args[0]["y"][0]
+    json.dumps(figure.to_plotly_json(), default=list)
