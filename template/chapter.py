@@ -35,9 +35,10 @@ results.experiment("data", rows=len(records))
 
 # %% fit
 shares = {"train": 1 - p.held_out, "test": p.held_out}
-results.split = (
-    given_split(records, Path(p.split), tuple(shares)) if p.split else split_by_patient(records, shares, p.seed)
-)
+if p.split:
+    results.split = given_split(records, Path(p.split), tuple(shares))
+else:
+    results.split = split_by_patient(records, shares, p.seed)
 train, test = (results.split.query("split == @part") for part in shares)
 x, ill = features(records), train["label"] == "Abnormal"
 model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
