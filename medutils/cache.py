@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from medutils.errors import InputError
 from medutils.files import ROOT, cache_dir, explain, sha256, write_text, written_whole
 
 PACKAGE = "medutils"
@@ -76,7 +77,7 @@ def locked(path: Path) -> Iterator[None]:
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
             yield
     except OSError as error:
-        raise explain(error, path) from error
+        raise InputError(f"{explain(error, path)} (the cache; XDG_CACHE_HOME names another folder for it)") from error
 
 
 def key_of(make: Callable[..., object], *depends: Any) -> str:
@@ -106,20 +107,22 @@ def hash_of(files: Iterable[Path]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def sources_of(modules: Iterable[str]) -> frozenset[Path]:
+def sources_of(modules: Iterable[str], left_out: Collection[str] = ()) -> frozenset[Path]:
     """The files of modules of this package and of all they import, directly or not.
 
     Imports inside functions count, and so do modules named as entry points are (`"spine:load_spine"`, a module beside
     the one that says so). Imports for type checkers alone do not. A JSON file of a module's name beside it, which holds
-    its numbers, belongs to it. What is imported by a name put together at run time is not seen.
+    its numbers, belongs to it. What is imported by a name put together at run time is not seen. A module of `left_out`
+    counts where it is imported, and not where it is only named as an entry point.
     """
     found: dict[str, Path] = {}
     ahead = list(modules)
     while ahead:
         module = ahead.pop()
-        if module not in found and (file := _file_of(module)) is not None:
+        if module not in found and (file := file_of(module)) is not None:
             found[module] = file
-            ahead += _imported(file, module)
+            imported, named = _imported(file, module)
+            ahead += imported | named - set(left_out)
     numbers = {file.with_suffix(".json") for file in found.values()}
     return frozenset(found.values()) | {file for file in numbers if file.is_file()}
 
@@ -130,11 +133,13 @@ def imports_of(source: str) -> set[str]:
 
 
 @cache
-def _imported(file: Path, module: str) -> frozenset[str]:
-    """The same for a file of the package, read once in a process."""
+def _imported(file: Path, module: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The same for a file of the package, read once in a process, and the modules it names as entry points are."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    names = _names(ast.parse(file.read_text(encoding="utf-8")), package)
-    return frozenset(part for name in names for part in _with_packages(name))
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    named = (f"{package}.{found[1]}" for text in texts if (found := ENTRY_POINT.fullmatch(text)))
+    return frozenset(part for name in _names(tree, package) for part in _with_packages(name)), frozenset(named)
 
 
 def _names(tree: ast.AST, package: str) -> Iterator[str]:
@@ -148,9 +153,6 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
             above = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
             base = ".".join(filter(None, (above, node.module)))
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if found := ENTRY_POINT.fullmatch(node.value):
-                yield f"{package}.{found[1]}"
         else:
             yield from _names(node, package)
 
@@ -162,7 +164,8 @@ def _with_packages(name: str) -> Iterator[str]:
         yield from (".".join(parts[: count + 1]) for count in range(len(parts)))
 
 
-def _file_of(module: str) -> Path | None:
+def file_of(module: str) -> Path | None:
+    """The file of a module of this package; None where the name is none of a module."""
     path = ROOT.joinpath(*module.split("."))
     files = (path / "__init__.py", path.with_suffix(".py"))
     return next((file for file in files if file.is_file()), None)

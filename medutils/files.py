@@ -31,6 +31,8 @@ def explain(error: OSError, path: Path) -> InputError:
         reason = "found a file of this name; expected a folder, or nothing"
     elif isinstance(error, NotADirectoryError):
         reason = "not a directory; expected a folder, found a file in this path"
+    elif isinstance(error, IsADirectoryError):
+        reason = "found a folder; expected a file"
     named = error.filename if error.filename and ".part" not in str(error.filename) else path
     return InputError(f"{named}: {reason}")
 
@@ -69,32 +71,46 @@ def scratch(folder: Path) -> Iterator[Path]:
     """Give an empty folder inside `folder` (made if need be) to work in, and remove it at the end.
 
     `folder` itself is removed again when it was made here and the block left nothing in it. What a killed process left
-    there is removed: a lock beside each such folder, which ends with its process, tells whether it is in use.
+    there is removed.
     """
-    part = folder / f".{uuid.uuid4().hex[:8]}.part"
     made = [up for up in (folder, *folder.parents) if not up.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".????????.part"):
-            with suppress(Timeout), FileLock(_lock_of(left), timeout=0):
-                _remove_scratch(left)
-        with FileLock(_lock_of(part)):
-            part.mkdir()
+        with held(folder, ".", ".part") as part:
             yield part
     except OSError as error:
         raise explain(error, folder) from error
     finally:
-        _remove_scratch(part)
         for up in made:
             if up.is_dir() and not any(up.iterdir()):
                 up.rmdir()
+
+
+@contextmanager
+def held(folder: Path, before: str, after: str = "") -> Iterator[Path]:
+    """Make a folder inside `folder` for this process and no other user, and remove it at the end.
+
+    Its name is eight random digits between `before` and `after`. Folders of such a name whose process was killed are
+    removed first: the lock beside each, which ends with its process, tells whether it is in use. One without a lock
+    was not made here, and stays.
+    """
+    for lock in folder.glob(f"{before}{'[0-9a-f]' * 8}{after}.lock"):
+        with suppress(OSError, Timeout), FileLock(lock, timeout=0):
+            _remove_held(lock.with_suffix(""))
+    part = folder / f"{before}{uuid.uuid4().hex[:8]}{after}"
+    try:
+        with FileLock(_lock_of(part)):
+            part.mkdir(mode=0o700)
+            yield part
+    finally:
+        _remove_held(part)
 
 
 def _lock_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.lock")
 
 
-def _remove_scratch(part: Path) -> None:
+def _remove_held(part: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     with suppress(OSError):
         _lock_of(part).unlink()

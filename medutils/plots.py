@@ -89,7 +89,7 @@ pio.renderers["text"] = _TextRenderer()
 
 
 def _figure(html: str, caption: str) -> str:
-    return f"<figure>{html}<figcaption>{_html(caption)}</figcaption></figure>" if caption else html
+    return f'<div class="figure">{html}<p class="caption">{_html(caption)}</p></div>' if caption else html
 
 
 def _in_words(alt: str, caption: str) -> str:
@@ -135,18 +135,27 @@ class Page:
         if not title:
             raise ValueError("a figure needs a title")
         told = {"alt": alt, "caption": caption}
-        figure.update_layout(
-            template="book", height=height, meta=told, title_text=_two_lines(title, self.made_from(of))
-        )
+        made_from = self.made_from(of)
+        figure.update_layout(template="book", height=height, meta=told, title_text=_two_lines(title, made_from))
+        if "<br>" in figure.layout.title.text:
+            figure.update_layout(margin_t=85)  # room for the titles of panels below it
         renderer = os.environ.get("MEDUTILS_RENDERER")
         figure.show(renderer=renderer or None)
         if caption and renderer not in ("book", "text"):
             self.say(caption)
 
     def _show_static(self, figure: "Figure", alt: str, caption: str, of: "Of") -> None:
-        """A figure of matplotlib, as a drawing within the page, whose text is text."""
-        import matplotlib as mpl
         from IPython.display import display
+
+        bundle = {"text/plain": _in_words(alt, caption)}
+        picture = self._drawn(figure, alt, of)
+        if os.environ.get("MEDUTILS_RENDERER") != "text":
+            bundle["text/html"] = _figure(picture, caption)
+        display(bundle, raw=True)
+
+    def _drawn(self, figure: "Figure", alt: str, of: "Of") -> str:
+        """A figure of matplotlib as a drawing within the page, whose text is text."""
+        import matplotlib as mpl
 
         title = figure.get_suptitle()
         if not title:
@@ -155,12 +164,8 @@ class Page:
         content = io.StringIO()
         with mpl.rc_context({"svg.hashsalt": "medutils", "svg.fonttype": "none"}):
             figure.savefig(content, format="svg", bbox_inches="tight", metadata={"Date": None})
-        bundle = {"text/plain": _in_words(alt, caption)}
-        if os.environ.get("MEDUTILS_RENDERER") != "text":
-            drawn = base64.b64encode(content.getvalue().encode()).decode()
-            picture = f'<img class="drawn" src="data:image/svg+xml;base64,{drawn}" alt="{alt}">'
-            bundle["text/html"] = _figure(picture, caption)
-        display(bundle, raw=True)
+        drawn = base64.b64encode(content.getvalue().encode()).decode()
+        return f'<img class="drawn" src="data:image/svg+xml;base64,{drawn}" alt="{alt}">'
 
     def table(
         self, frame: pd.DataFrame, caption: str, digits: int | None = None, of: "Of | Literal['write-up']" = "run"
@@ -191,8 +196,15 @@ class Page:
         words = f"{axis}. {side_by_side_words(table, self.on_what)}"
         self.show(figure, words, 210 + 52 * len(table), caption, of="both")
 
-    def fold(self, title: str, *parts: str | pd.DataFrame, kind: Literal["folded", "question"] = "folded") -> None:
-        """Show paragraphs and tables behind a click; the headings of a table sort it.
+    def fold(
+        self,
+        title: str,
+        *parts: "str | pd.DataFrame | tuple[Figure, str]",
+        kind: Literal["folded", "question"] = "folded",
+    ) -> None:
+        """Show paragraphs, tables, and figures of this run with their text alternative, behind a click.
+
+        The headings of a table sort it.
 
         kind: `question` when the title is one, so that a reader can guess before looking
         """
@@ -203,6 +215,10 @@ class Page:
             if isinstance(part, str):
                 html.append(f"<p>{_html(part)}</p>")
                 text.append(part)
+            elif isinstance(part, tuple):
+                figure, alt = part
+                html.append(self._drawn(figure, escape(alt.replace('"', "'"), quote=False), "run"))
+                text.append(_in_words(alt, ""))
             else:
                 table, words = _table(part, part.attrs["caption"], None)
                 html.append(table.replace('class="dataframe"', 'class="dataframe sortable"', 1))
@@ -498,18 +514,36 @@ def _marked(figure: go.Figure, marks: Mapping[str, float]) -> go.Figure:
     return figure
 
 
-def confusion_matrix(counts: pd.DataFrame, title: str) -> go.Figure:
-    """Counts of decisions by true class."""
-    heat = go.Heatmap(
-        z=counts.to_numpy(),
-        x=[f"decided {name}" for name in counts.columns],
-        y=[f"truly {name}" for name in counts.index],
-        text=counts.to_numpy(),
-        texttemplate="%{text}",
-        colorscale="Blues",
-        showscale=False,
-    )
-    return go.Figure(heat).update_layout(title=title).update_yaxes(autorange="reversed")
+def confusion_matrix(counts: pd.DataFrame, title: str) -> "Figure":
+    """Counts of decisions by true class, a drawing of seaborn."""
+    import seaborn as sns
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 0.9 + 0.7 * len(counts)))
+    axes = figure.subplots()
+    sns.heatmap(counts, annot=True, fmt="d", cmap="Blues", cbar=False, ax=axes)
+    axes.set(xlabel="decided", ylabel="truly")
+    axes.tick_params(axis="y", rotation=0)
+    figure.suptitle(title)
+    return figure
+
+
+def distributions(table: pd.DataFrame, columns: Sequence[str], by: str, title: str) -> "Figure":
+    """How the values of each column are distributed in each class `by`, a panel a column, drawn by seaborn."""
+    import seaborn as sns
+    from matplotlib.figure import Figure
+
+    across = min(4, len(columns))
+    down = -(-len(columns) // across)
+    figure = Figure(figsize=(2.3 * across, 1.9 * down), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for axes, column in zip(panels, columns, strict=False):
+        sns.stripplot(table, x=column, y=by, hue=by, palette=[BLUE, ORANGE], size=2, legend=False, ax=axes)
+        axes.set(ylabel="")
+    for axes in panels[len(columns) :]:
+        axes.set_axis_off()
+    figure.suptitle(title)
+    return figure
 
 
 def matrix_words(counts: pd.DataFrame) -> str:

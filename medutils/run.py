@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from medutils import cache
-from medutils.chapters import Chapter, Parameters, get_chapter, resolve
+from medutils.chapters import Chapter, Parameters, all_chapters, get_chapter, resolve
+from medutils.data import registry
 from medutils.errors import InputError
 from medutils.evidence import reference_paths, reported_path
-from medutils.files import BOOK, MANIFESTS, ROOT, scratch, sha256
+from medutils.files import BOOK, MANIFESTS, ROOT, held, scratch, sha256
 
 if TYPE_CHECKING:
     from jupyter_client import KernelManager
@@ -26,7 +27,7 @@ OUTPUTS = (NOTEBOOK, "results.json", "predictions.csv")
 KEY = "key.txt"
 LOCK = ".medutils-run.lock"
 GRACE = 3.0  # seconds that a kernel gets to end
-SHARED = (ROOT / "requirements.txt", *sorted(MANIFESTS.rglob("*.yaml")))  # what every executed page rests on
+REQUIREMENTS = ROOT / "requirements.txt"  # every executed page rests on it
 
 
 def run_chapter(
@@ -45,12 +46,20 @@ def run_chapter(
     """
     parameters = resolve(name, given, profile)
     chapter = get_chapter(name)
+    check_out(out)
     chapter.find(parameters)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"out: {out} is a file; expected a folder")
     with scratch(out) as part, alone(out):
         _papermill(chapter.notebook, {**parameters.model_dump(), "out": str(part)}, part, progress, renderer)
         return [file.replace(out / file.name) for file in sorted(part.iterdir())]
+
+
+def check_out(out: Path) -> None:
+    """Raise `InputError` for what cannot be written, before anything is found or made."""
+    there = next(up for up in (out, *out.parents) if up.exists())
+    if not there.is_dir():
+        raise InputError(f"out: {there} is a file; expected a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"out: found no right to write in {there}; expected another folder, which --out names")
 
 
 @contextmanager
@@ -99,13 +108,14 @@ def _papermill(notebook: Path, parameters: Mapping[str, Any], folder: Path, prog
 def _kernel() -> Iterator["KernelManager"]:
     """A kernel to be started inside, which has ended afterwards together with every process that it started.
 
-    Its sockets lie in a folder of their own: no open port, and runs side by side do not meet.
+    Its sockets and IPython's files lie in a folder of its own: no open port, runs side by side do not meet, and no
+    start-up file of the user has a part in a result.
     """
     from jupyter_client.manager import AsyncKernelManager
 
-    with _short_folder() as sockets:
+    with held(_temporary(), "medutils-") as own, _environment({"IPYTHONDIR": f"{own}/ipython"}):
         kernel = AsyncKernelManager(
-            kernel_name="python3", transport="ipc", ip=f"{sockets}/kernel", connection_file=f"{sockets}/kernel.json"
+            kernel_name="python3", transport="ipc", ip=f"{own}/kernel", connection_file=f"{own}/kernel.json"
         )
         try:
             yield kernel
@@ -113,12 +123,10 @@ def _kernel() -> Iterator["KernelManager"]:
             _end(kernel)
 
 
-@contextmanager
-def _short_folder() -> Iterator[str]:
-    """A temporary folder whose path leaves room for a socket's name, of which an operating system takes 100 bytes."""
+def _temporary() -> Path:
+    """The folder for temporary files, if it leaves room for a socket's name, of which a system takes 100 bytes."""
     usual = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(prefix="medutils-", dir=usual if len(os.fsencode(usual)) < 60 else "/tmp") as path:
-        yield path
+    return Path(usual if len(os.fsencode(usual)) < 60 else "/tmp")
 
 
 def _end(kernel: "KernelManager") -> None:
@@ -147,21 +155,34 @@ def _environment(given: Mapping[str, str]) -> Iterator[None]:
 
 
 def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
-    """A hash of all that a chapter's outputs depend on: notebook, code, numbers, parameters, data, split and pins."""
-    stated = [reported_path(chapter.name), *reference_paths(chapter.name)]
-    files = [*notebook_sources(chapter.notebook, chapter.parameters.__module__), chapter.notebook, *stated]
+    """A hash of all that a chapter's outputs depend on.
+
+    That is its notebook; the code it imports; the numbers of its write-ups and of its reference run; parameters; data
+    and what the manifests say of them; a split that was given; pinned packages. Loaders and manifests of another kind
+    of dataset than its own have no part in it, and a chapter on tables rests on no pretrained weights.
+    """
     located = chapter.find(parameters)
+    kind = registry.DATASETS[located.dataset].kind
+    files = [
+        REQUIREMENTS,
+        chapter.notebook,
+        reported_path(chapter.name),
+        *reference_paths(chapter.name),
+        *(MANIFESTS / f"{name}.yaml" for name, entry in registry.DATASETS.items() if entry.kind == kind),
+        *((MANIFESTS / "weights").glob("*.yaml") if kind != "table" else ()),
+        *notebook_sources(chapter.notebook, chapter.parameters.__module__, left_out=registry.loaders(apart_from=kind)),
+    ]
     split = sha256(Path(parameters.split).expanduser()) if parameters.split else ""
     data = [located.name, located.kind, sha256(located.path), split]
-    return cache.digest([cache.hash_of([*files, *SHARED]), parameters.model_dump_json(), data])
+    return cache.digest([cache.hash_of(files), parameters.model_dump_json(), data])
 
 
-def notebook_sources(notebook: Path, *modules: str) -> frozenset[Path]:
+def notebook_sources(notebook: Path, *modules: str, left_out: Collection[str] = ()) -> frozenset[Path]:
     """The files of this package that a notebook's cells, or `modules` beside them, import, directly or not."""
     import nbformat
 
     cells = [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-    return cache.sources_of({*modules, *cache.imports_of("\n".join(cells))})
+    return cache.sources_of({*modules, *cache.imports_of("\n".join(cells))}, left_out)
 
 
 def run_if_changed(
@@ -174,9 +195,10 @@ def run_if_changed(
 
 
 def run_page_if_changed(notebook: Path, out: Path, progress: bool = True) -> bool:
-    """The same for a page that is a notebook without parameters, over the numbers of all chapters."""
+    """The same for a page that is a notebook without parameters, over the numbers and the titles of all chapters."""
     numbers = [path for folder in ("reported", "reference") for path in (BOOK / folder).glob("*.*")]
-    key = cache.hash_of([*notebook_sources(notebook), notebook, *numbers, *SHARED])
+    titles = filter(None, (cache.file_of(chapter.parameters.__module__) for chapter in all_chapters().values()))
+    key = cache.hash_of([*notebook_sources(notebook), notebook, *numbers, *titles, REQUIREMENTS])
 
     def run() -> None:
         with scratch(out) as part, alone(out):

@@ -37,22 +37,28 @@ class Named(Strict):
     name: Text
 
 
+M = TypeVar("M", bound=BaseModel)
 N = TypeVar("N", bound=Named)
 
 
 def read_named(path: Path, schema: type[N]) -> N:
     """Read and check a manifest; `InputError` when it does not fit the schema, or bears another name than its file."""
+    found = read_yaml(path, schema)
+    if found.name != path.stem:
+        raise InputError(f"{path}: name: found '{found.name}'; expected '{path.stem}', as the file is called")
+    return found
+
+
+def read_yaml(path: Path, schema: type[M]) -> M:
+    """Read and check a YAML file; `InputError` when it cannot be read or does not fit the schema."""
     try:
-        found = schema.model_validate(yaml.load(path.read_bytes(), _OnceOnly))  # noqa: S506 - a SafeLoader
+        return schema.model_validate(yaml.load(path.read_bytes(), _OnceOnly))  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise explain(error, path) from error
     except ValidationError as error:
         raise InputError(f"{path}: {_first_fault(error)}") from error
     except NO_YAML as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    if found.name != path.stem:
-        raise InputError(f"{path}: name: found '{found.name}'; expected '{path.stem}', as the file is called")
-    return found
 
 
 class _OnceOnly(yaml.SafeLoader):

@@ -98,8 +98,9 @@ def _text(path: Path) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             at = error.start
             continue
-        if encoding == "utf-8-sig" or not CONTROL.search(text):
+        if not ("\0" in text if encoding == "utf-8-sig" else CONTROL.search(text)):
             return text, encoding
+        at = content.find(b"\0") if encoding == "utf-8-sig" else at
     raise InputError(f"{path}: byte {at} is not UTF-8 text, nor is the file Windows-1252; expected a CSV table")
 
 

@@ -3,67 +3,124 @@
 import multiprocessing
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from medutils import cache
-from medutils.chapters import get_chapter
+from medutils import cache, chapters, run
+from medutils.data.manifest import Located
 from medutils.data.registry import DATASETS
 from medutils.errors import InputError
+from medutils.evidence import claims, reference
 from medutils.files import ROOT
-from medutils.run import notebook_sources
 from medutils.training import trainer
 from medutils.training.pretraining import phantom_weights
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package that may be changed, and that keys are taken of."""
-    shutil.copytree(ROOT / "medutils", tmp_path / "medutils", ignore=shutil.ignore_patterns("__pycache__"))
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what chapters are made from that may be changed, and that keys are taken of."""
+    for name in ("medutils", "book", "data_manifests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    (tmp_path / "data.csv").write_text("1\n")
     monkeypatch.setattr(cache, "ROOT", tmp_path)
-    return tmp_path / "medutils"
+    monkeypatch.setattr(run, "MANIFESTS", tmp_path / "data_manifests")
+    monkeypatch.setattr(run, "REQUIREMENTS", tmp_path / "requirements.txt")
+    for module in (chapters, claims, reference, run):
+        monkeypatch.setattr(module, "BOOK", tmp_path / "book")
+    return tmp_path
 
 
-def chapter_code(name: str) -> str:
-    chapter = get_chapter(name)
-    return cache.hash_of(notebook_sources(chapter.notebook, chapter.parameters.__module__))
+def key_of_chapter(name: str, dataset: str) -> str:
+    """The key of a chapter over the data of one small file."""
+    found = Located(dataset, "phantom", cache.ROOT / "data.csv", dataset)
+    return run.chapter_key(replace(chapters.get_chapter(name), find=lambda _: found), chapters.resolve(name, {}))
 
 
 KEYS = {
     "weights learnt on phantoms": lambda: cache.code_of(phantom_weights),
     "a training": lambda: cache.code_of(trainer.train),
-    "chapter spine_mlp": lambda: chapter_code("spine_mlp"),
-    "chapter pneumonia_cnn": lambda: chapter_code("pneumonia_cnn"),
+    "chapter spine_mlp": lambda: key_of_chapter("spine_mlp", "spine"),
+    "chapter pneumonia_cnn": lambda: key_of_chapter("pneumonia_cnn", "kermany_chest_xray"),
 }
+CHAPTERS = {"chapter spine_mlp", "chapter pneumonia_cnn"}
 
 
 @pytest.mark.parametrize(
     ("file", "changes"),
     [
-        ("data/phantoms/chest_anatomy.py", {"weights learnt on phantoms", "chapter pneumonia_cnn"}),
+        ("medutils/data/phantoms/chest_anatomy.py", {"weights learnt on phantoms", "chapter pneumonia_cnn"}),
         # Every chapter exports by one format, which knows each kind of network; a training knows its own alone.
-        ("models/mlp.py", {"chapter spine_mlp", "chapter pneumonia_cnn"}),
-        ("models/cnn.py", set(KEYS)),
-        ("training/loop.py", set(KEYS)),
-        ("chapters/spine_mlp/sentences.py", {"chapter spine_mlp"}),
-        ("chapters/pneumonia_cnn/sentences.py", {"chapter pneumonia_cnn"}),
-        ("chapters/pneumonia_cnn/parameters.py", {"chapter pneumonia_cnn"}),
-        ("evaluation/__init__.py", {"chapter spine_mlp", "chapter pneumonia_cnn"}),
-        ("cli/__init__.py", set()),
-        ("data/audit.py", set()),
+        ("medutils/models/mlp.py", CHAPTERS),
+        ("medutils/models/cnn.py", set(KEYS)),
+        ("medutils/training/loop.py", set(KEYS)),
+        ("medutils/chapters/spine_mlp/sentences.py", {"chapter spine_mlp"}),
+        ("medutils/chapters/pneumonia_cnn/sentences.py", {"chapter pneumonia_cnn"}),
+        ("medutils/chapters/pneumonia_cnn/parameters.py", {"chapter pneumonia_cnn"}),
+        ("medutils/evaluation/__init__.py", CHAPTERS),
+        ("medutils/data/manifest.py", CHAPTERS),
+        ("medutils/data/spine.py", {"chapter spine_mlp"}),
+        ("medutils/data/chest_xray.py", {"chapter pneumonia_cnn"}),
+        ("medutils/data/lumbar.py", set()),
+        ("medutils/data/audit.py", set()),
+        ("medutils/cli/__init__.py", set()),
+        ("book/spine_mlp.ipynb", {"chapter spine_mlp"}),
+        ("book/reported/spine_mlp.yaml", {"chapter spine_mlp"}),
+        ("book/reference/spine_mlp.json", {"chapter spine_mlp"}),
+        ("book/reference/pneumonia_cnn.frozen.json", {"chapter pneumonia_cnn"}),
+        ("book/glossary.md", set()),
+        # A chapter opens any dataset of its kind; the films' own sources are none that it opens.
+        ("data_manifests/spine.yaml", {"chapter spine_mlp"}),
+        ("data_manifests/kermany_chest_xray.yaml", {"chapter pneumonia_cnn"}),
+        ("data_manifests/lung_six_class.yaml", {"chapter pneumonia_cnn"}),
+        ("data_manifests/shenzhen_tb.yaml", set()),
+        ("data_manifests/rsna_lumbar.yaml", set()),
+        ("data_manifests/weights/efficientnet_lite0.yaml", {"chapter pneumonia_cnn"}),
+        ("requirements.txt", CHAPTERS),
+        ("data.csv", CHAPTERS),
     ],
 )
-def test_a_key_changes_with_the_code_it_rests_on_and_with_no_other(package: Path, file: str, changes: set[str]):
+def test_a_key_changes_with_what_it_rests_on_and_with_nothing_else(copy: Path, file: str, changes: set[str]):
     before = {name: key() for name, key in KEYS.items()}
-    path = package / file
-    path.write_text(path.read_text() + "# a comma\n")
+    path = copy / file
+    path.write_text(f"{path.read_text()}\n")  # a blank line: what is read still fits its schema
     assert {name for name, key in KEYS.items() if key() != before[name]} == changes
 
 
-def test_numbers_that_lie_beside_a_module_belong_to_it(package: Path):
+def test_a_part_of_the_reference_run_that_is_new_changes_the_key(copy: Path):
+    before = {name: key() for name, key in KEYS.items()}
+    shutil.copy(copy / "book/reference/pneumonia_cnn.frozen.json", copy / "book/reference/spine_mlp.more.json")
+    assert {name for name, key in KEYS.items() if key() != before[name]} == {"chapter spine_mlp"}
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("book/evidence.ipynb", True),
+        ("book/reported/spine_mlp.yaml", True),
+        ("medutils/chapters/spine_mlp/parameters.py", True),  # the chapter's title
+        ("medutils/chapters/spine_mlp/sentences.py", False),
+        ("data_manifests/spine.yaml", False),
+    ],
+)
+def test_the_page_over_all_chapters_is_executed_again_when_their_numbers_or_titles_change(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, file: str, changed: bool
+):
+    def execute(_: Path, __: dict, folder: Path, *___: object) -> None:
+        (folder / run.NOTEBOOK).write_text("{}")
+
+    monkeypatch.setattr(run, "_papermill", execute)
+    page = copy / "book" / "evidence.ipynb"
+    assert [run.run_page_if_changed(page, copy / "out") for _ in range(2)] == [True, False]
+    (copy / file).write_text((copy / file).read_text() + "\n")
+    assert run.run_page_if_changed(page, copy / "out") is changed
+
+
+def test_numbers_that_lie_beside_a_module_belong_to_it(copy: Path):
     before = cache.hash_of(cache.sources_of(["medutils.data.phantoms.spine"]))
-    (package / "data" / "phantoms" / "spine.json").write_text("{}")
+    (copy / "medutils" / "data" / "phantoms" / "spine.json").write_text("{}")
     assert cache.hash_of(cache.sources_of(["medutils.data.phantoms.spine"])) != before
 
 
@@ -86,9 +143,9 @@ def test_loaders_that_the_registry_names_belong_to_it():
     assert {f"medutils/data/{entry.loader.partition(':')[0]}.py" for entry in DATASETS.values()} <= found
 
 
-def test_keys_cost_little():
+def test_keys_cost_little(copy: Path):
     """Of all that a chapter's notebook imports, once the files were read; a training asks for far less."""
-    chapter_code("pneumonia_cnn")
+    KEYS["chapter pneumonia_cnn"]()
     started = time.perf_counter()
     cache.code_of(trainer.train)
     assert time.perf_counter() - started < 0.05

@@ -62,9 +62,11 @@ def test_what_a_killed_run_left_is_removed_by_the_next_and_what_a_live_one_uses_
     script = "import os, medutils.files as f\nwith f.scratch(f.Path('.')) as part: os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
     assert any(path.is_dir() for path in tmp_path.iterdir())
+    not_made_here = tmp_path / ".0123abcd.part"
+    not_made_here.mkdir()
     with scratch(tmp_path) as live, scratch(tmp_path) as second:
-        assert {path for path in tmp_path.iterdir() if path.is_dir()} == {live, second}
-    assert list(tmp_path.iterdir()) == []
+        assert {path for path in tmp_path.iterdir() if path.is_dir()} == {live, second, not_made_here}
+    assert list(tmp_path.iterdir()) == [not_made_here]
 
 
 def test_json_has_no_nan(tmp_path: Path):

@@ -61,23 +61,38 @@ def test_a_figure_without_a_title_is_refused():
 
 def test_a_caption_stands_below_a_figure_and_among_its_words(shown):
     PHANTOM.show(drawn(), 'A "line"', caption="It goes **up**, from <0.")
-    assert "<figcaption>It goes <strong>up</strong>, from &lt;0.</figcaption>" in shown[0]["text/html"]
+    assert '<p class="caption">It goes <strong>up</strong>, from &lt;0.</p>' in shown[0]["text/html"]
     assert "aria-label=\"A 'line'\"" in shown[0]["text/html"]
     assert shown[0]["text/plain"] == "Figure: A 'line'\nIt goes **up**, from <0."
 
 
-def test_a_figure_of_seaborn_is_a_drawing_with_the_same_words(shown):
-    import seaborn as sns
-    from matplotlib.figure import Figure
+@pytest.fixture
+def matrix():
+    counts = pd.DataFrame([[3, 1], [0, 6]], index=["a", "b"], columns=["a", "b"])
+    return plots.confusion_matrix(counts, "A matrix")
 
-    figure = Figure()
-    sns.heatmap(np.eye(2), ax=figure.subplots())
-    figure.suptitle("A matrix")
-    PHANTOM.show(figure, "Two by two", caption="Ones on the diagonal.")
+
+def test_a_figure_of_seaborn_is_a_drawing_with_the_same_words(shown, matrix):
+    PHANTOM.show(matrix, "Two by two", caption="Ones on the diagonal.")
+    PHANTOM.show(plots.confusion_matrix(pd.DataFrame([[1]]), "A matrix"), "One by one")
     assert '<img class="drawn" src="data:image/svg+xml;base64,' in shown[0]["text/html"]
     assert 'alt="Two by two"' in shown[0]["text/html"]
-    assert figure.get_suptitle() == "A matrix (phantom)"
+    assert matrix.get_suptitle() == "A matrix (phantom)"
     assert shown[0]["text/plain"] == "Figure: Two by two\nOnes on the diagonal."
+
+
+def test_a_folded_figure_has_its_words_and_says_phantom(shown, matrix):
+    PHANTOM.fold("A matrix", (matrix, "Two by two"))
+    assert 'alt="Two by two"' in shown[0]["text/html"]
+    assert matrix.get_suptitle() == "A matrix (phantom)"
+    assert "Figure: Two by two" in shown[0]["text/plain"]
+
+
+def test_distributions_have_a_panel_a_column_and_no_empty_frame():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 5)), columns=list("abcde"))
+    figure = plots.distributions(table.assign(label=["x", "y"] * 10), list("abcde"), "label", "Five columns")
+    drawn = [axes.get_xlabel() for axes in figure.axes if axes.axison]
+    assert drawn == list("abcde")
 
 
 def test_what_is_folded_away_is_behind_a_summary_and_its_table_sorts(shown):

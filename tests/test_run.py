@@ -1,5 +1,6 @@
 """Running a chapter: what fails is named by where the user asked for it; a run that is ended leaves nothing."""
 
+import ctypes
 import json
 import os
 import signal
@@ -155,6 +156,13 @@ list(Parallel(2)(delayed(work)({folder!r}, os.getpid(), number) for number in ra
 """
 
 
+def without_rights_of_root() -> None:
+    """Root may write where no one may; the process that is started now gives that up (`man 7 capabilities`)."""
+    if os.geteuid() == 0:
+        drop, override, search = 24, 1, 2  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        assert [ctypes.CDLL(None).prctl(drop, right, 0, 0, 0) for right in (override, search)] == [0, 0]
+
+
 class Runs:
     """Starts the command in a folder of its own, with a temporary folder of its own, and finds what it leaves."""
 
@@ -163,7 +171,8 @@ class Runs:
         (folder / "cwd").mkdir()
         (folder / "ready").mkdir()
 
-    def start(self, cell: str, out: str = "out") -> subprocess.Popen[str]:
+    def start(self, cell: str, out: str = "out", **environment: str) -> subprocess.Popen[str]:
+        """Run a notebook of this cell; `{folder}` in it is where files say that it is at work."""
         notebook = nbformat.read(get_chapter("spine_mlp").notebook, 4)
         given = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
         notebook.cells = [*given, nbformat.v4.new_code_cell(cell.format(folder=str(self.folder / "ready")))]
@@ -172,14 +181,15 @@ class Runs:
             f"import pathlib, medutils.chapters as c; c.BOOK = pathlib.Path({str(self.folder)!r})\n"
             "from medutils.cli import main; main()"
         )
-        given = ["run", "spine_mlp", "--data", "phantom", "--out", str(self.folder / "out" / out)]
+        asked = ["--out", str(self.folder / "out" / out)] if out else []
         return subprocess.Popen(
-            [sys.executable, "-c", script, *given],
+            [sys.executable, "-c", script, "run", "spine_mlp", "--data", "phantom", *asked],
             cwd=self.folder / "cwd",
-            env={**os.environ, "TMPDIR": str(self.temporary)},
+            env={**os.environ, "TMPDIR": str(self.temporary), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=without_rights_of_root,
         )
 
     def wait_for(self, files: int) -> None:
@@ -262,8 +272,58 @@ def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_sweeps_what_it_
     run.kill()
     until(lambda: not runs.processes(), 10)
     assert names(runs.folder / "cwd") == []
+    assert any(name.startswith("medutils-") for name in names(runs.temporary))
     assert runs.start("").wait(60) == 0
     assert names(runs.folder / "out" / "out") == ["notebook.ipynb"]
+    assert names(runs.temporary) == []
+
+
+@pytest.mark.slow
+def test_a_sweep_leaves_a_run_that_is_at_work_alone(runs: Runs):
+    at_work = runs.start(
+        "from pathlib import Path\nimport time\nPath({folder!r}, '1').touch()\n"
+        "while not Path({folder!r}, 'go').exists(): time.sleep(0.1)",
+        "first",
+    )
+    runs.wait_for(1)
+    used = names(runs.temporary)
+    assert runs.start("", "second").wait(60) == 0
+    assert names(runs.temporary) == used
+    (runs.folder / "ready" / "go").touch()
+    assert (at_work.wait(60), names(runs.temporary)) == (0, [])
+
+
+@pytest.mark.slow
+def test_a_run_needs_no_right_to_write_in_the_folder_it_is_started_in_or_in_the_home_folder(runs: Runs):
+    home = runs.folder / "home"
+    home.mkdir()
+    for folder in (home, runs.folder / "cwd"):
+        folder.chmod(0o555)
+    run = runs.start("", HOME=str(home))
+    out, said = run.communicate(timeout=60)
+    assert (run.returncode, said) == (0, "")
+    assert out.split() == [str(runs.folder / "out" / "out" / "notebook.ipynb")]
+    assert names(home) == names(runs.folder / "cwd") == []
+
+
+@pytest.mark.parametrize(
+    ("out", "closed", "said"),
+    [
+        ("", "cwd", "out: found no right to write in {folder}/cwd; expected another folder, which --out names"),
+        ("deep/er", "out", "out: found no right to write in {folder}/out; expected another folder, which --out names"),
+        ("here", "cache", "{folder}/cache/medutils: permission denied (the cache; XDG_CACHE_HOME names another folder"),
+    ],
+    ids=["no --out", "--out", "cache"],
+)
+def test_a_folder_that_cannot_be_written_is_named_in_one_sentence(runs: Runs, out: str, closed: str, said: str):
+    for name in ("out", "cache"):
+        (runs.folder / name).mkdir()
+    (runs.folder / closed).chmod(0o555)
+    run = runs.start("", out, XDG_CACHE_HOME=str(runs.folder / "cache"))
+    printed, sentence = run.communicate(timeout=60)
+    assert (run.returncode, printed, sentence.count("\n")) == (1, "", 1)
+    assert sentence.startswith(f"medutils: {said.format(folder=runs.folder)}"), sentence
+    assert names(runs.folder / "out") == names(runs.folder / "cwd") == names(runs.temporary) == []
 
 
 def test_progress_leaves_an_empty_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

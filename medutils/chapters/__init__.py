@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from medutils.data.manifest import Located
 from medutils.errors import InputError
-from medutils.files import BOOK
+from medutils.files import BOOK, scratch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +126,8 @@ def read(name: str, namespace: Mapping[str, Any]) -> Parameters:
 
     papermill only warns of an unknown name and checks no type, so the cell it injects is read again here: every name in
     it must be a parameter, and what it does not set comes from the profile. In a notebook opened by hand, a parameter
-    counts as set when its value is not the default.
+    counts as set when its value is not the default. Raises what `resolve` raises, and `InputError` when `out` cannot be
+    written.
     """
     known = get_chapter(name).parameters.model_fields
     injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
@@ -140,7 +141,11 @@ def read(name: str, namespace: Mapping[str, Any]) -> Parameters:
         ]
     else:
         given = [key for key in known if key in namespace and namespace[key] != known[key].default]
-    return resolve(name, {key: namespace[key] for key in given})
+    parameters = resolve(name, {key: namespace[key] for key in given})
+    if parameters.out:  # what cannot be written is said before anything is trained
+        with scratch(Path(parameters.out)):
+            pass
+    return parameters
 
 
 def expected(field: FieldInfo) -> str:

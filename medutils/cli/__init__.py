@@ -94,20 +94,25 @@ def reference(
 ) -> None:
     """Run a chapter on the real data that $MEDUTILS_DATA names, and keep its results as the book's reference run."""
     import json
+    import re
     import tempfile
 
+    from medutils.chapters import get_chapter, resolve
     from medutils.evidence import load_reference, new_numbers, reference_path
     from medutils.files import write_json
     from medutils.run import run_chapter
 
     given = {"profile": "full", **_given(p, profile=profile)}
-    with tempfile.TemporaryDirectory() as folder:
-        run_chapter(chapter, given, Path(folder), progress=sys.stderr.isatty())
-        results = json.loads((Path(folder) / "results.json").read_text())
-    if (kind := results["data"]["kind"]) != "real":
+    if part and not re.fullmatch(r"\w[\w-]*", part):
+        raise InputError(f"--part: found '{part}'; expected a name of letters, digits, '_' and '-'")
+    if (kind := get_chapter(chapter).find(resolve(chapter, given)).kind) != "real":
         raise InputError(
             f"a reference run needs real data, found {kind}; set MEDUTILS_DATA to the folder of the data sets"
         )
+    load_reference(chapter)  # what is there must be readable, before hours of training
+    with tempfile.TemporaryDirectory() as folder:
+        run_chapter(chapter, given, Path(folder), progress=sys.stderr.isatty())
+        results = json.loads((Path(folder) / "results.json").read_text())
     path = reference_path(chapter, part)
     path.parent.mkdir(exist_ok=True)
     if part:

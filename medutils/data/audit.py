@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from medutils.bootstrap import by_patient, interval, patient_codes, resampled
-from medutils.data.images import read_image
+from medutils.data.images import VOLUMES, read_image
 from medutils.data.loaded import Loaded
 from medutils.data.splits import assign_patients, of_pictures, overlap
-from medutils.data.verify import VOLUMES, over_files
+from medutils.data.verify import over_files
 from medutils.errors import InputError
 from medutils.files import explain, printable, sha256
 

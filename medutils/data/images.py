@@ -28,6 +28,7 @@ Aspect = Literal["keep", "squash"]
 # Pillow is told to try no other format: one of those it knows (EPS) starts an outside program to be read.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".dcm"})
+VOLUMES = (".mha", ".nii", ".gz")
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # the tag of a TIFF file that says what 0 means, and its value for white
 MAX_SIZE = 4096
 LIBRARIES = ("pillow", "pydicom", "python-gdcm")

@@ -152,11 +152,16 @@ class Manifest(Named):
 
 @dataclass(frozen=True)
 class Located:
-    """A dataset on disk: which one, where, and whether its content is real or a phantom."""
+    """A dataset on disk: which one, where, and whether its content is real or a phantom.
+
+    name: of the dataset, or of the reader's own data
+    dataset: the one as which it is looked for and read, by its name in `data_manifests`
+    """
 
     name: str
     kind: Literal["real", "phantom"]
     path: Path
+    dataset: str = ""
 
 
 class NotAtHand(InputError):
@@ -212,15 +217,15 @@ def _found(manifest: Manifest, data: str, make: Callable[[Path], None] | None) -
             words = ["auto", "phantom", *(["openml"] if any(s.kind == "openml" for s in manifest.sources) else [])]
             raise InputError(f"data: {path} {found}; expected a file, a folder, or one of {', '.join(words)}")
         inside = _step_into(path, manifest)
-        return Located(path.stem if path.is_file() else path.resolve().name, kind_of(inside), inside)
+        return Located(path.stem if path.is_file() else path.resolve().name, kind_of(inside), inside, name)
     if data == "auto":
         for root in data_roots():
             if holds_files(root / manifest.folder):
                 path = _step_into(root / manifest.folder, manifest)
-                return Located(name, kind_of(path), path)
+                return Located(name, kind_of(path), path, name)
     if make is None:
         raise NotAtHand(f"data: {name} is neither in $MEDUTILS_DATA nor in the cache, and there is no phantom of it")
-    return Located(name, "phantom", _step_into(_phantom(manifest.folder, make), manifest))
+    return Located(name, "phantom", _step_into(_phantom(manifest.folder, make), manifest), name)
 
 
 def _phantom(folder: str, make: Callable[[Path], None]) -> Path:

@@ -52,6 +52,14 @@ DATASETS = {
 }
 
 
+def loaders(*, apart_from: Kind) -> set[str]:
+    """The modules whose loaders are all of other kinds: who opens datasets of this kind has no use for them."""
+    modules: dict[bool, set[str]] = {True: set(), False: set()}
+    for entry in DATASETS.values():
+        modules[entry.kind == apart_from].add(f"medutils.data.{entry.loader.partition(':')[0]}")
+    return modules[False] - modules[True]
+
+
 def dataset(name: str, kind: Kind | None = None) -> Dataset:
     """The entry of a dataset; `InputError` for one that is only a source of a composed set, or of another kind."""
     load_manifest(name)

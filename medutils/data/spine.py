@@ -39,7 +39,7 @@ def open_spine(
 def find_spine(data: str = "auto", dataset: str = "spine") -> Located:
     """Find the table, fetch it from OpenML (`openml`), or make the phantom; see `locate`."""
     if data == "openml":
-        return Located("vertebral", "real", fetch_vertebral())
+        return Located("vertebral", "real", fetch_vertebral(), dataset)
     return registry.find(dataset, data)
 
 

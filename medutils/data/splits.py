@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from medutils.data.images import SUFFIXES, is_dicom
-from medutils.data.verify import VOLUMES
+from medutils.data.images import SUFFIXES, VOLUMES, is_dicom
 from medutils.errors import InputError
 from medutils.files import explain, sha256, write_json
 from medutils.tables import SPLITS, check_records, few

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from medutils.data.images import SUFFIXES, read_image
+from medutils.data.images import SUFFIXES, VOLUMES, read_image
 from medutils.data.manifest import PHANTOM_MARK, Located, Manifest
 from medutils.errors import InputError
 from medutils.files import explain, printable
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 WORKERS = 2
 MANY = 500  # files, from which on a second process pays for its start
-VOLUMES = (".mha", ".nii", ".gz")
 
 
 @dataclass(frozen=True)

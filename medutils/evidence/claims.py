@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from medutils.errors import InputError
 from medutils.files import BOOK
+from medutils.schema import read_yaml
 
 
 class Claim(BaseModel):
@@ -90,11 +90,7 @@ def reported_path(chapter: str) -> Path:
 
 def load_reported(chapter: str) -> Reported:
     """Read and check `book/reported/<chapter>.yaml`."""
-    path = reported_path(chapter)
-    try:
-        return Reported.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    return read_yaml(reported_path(chapter), Reported)
 
 
 def reported_values(chapter: str) -> dict[str, Any]:

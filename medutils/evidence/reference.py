@@ -10,7 +10,7 @@ from typing import Any
 
 from medutils.errors import InputError
 from medutils.evaluation import Estimate
-from medutils.files import BOOK
+from medutils.files import BOOK, explain
 
 NUMBERS = ("metrics", "experiments")
 
@@ -36,9 +36,7 @@ def load_reference(chapter: str) -> dict[str, Any] | None:
     """
     found: dict[str, Any] | None = None
     for path in reference_paths(chapter):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["data"]["kind"] != "real":
-            raise InputError(f"{path}: found results of a {content['data']['kind']}; expected those of real data")
+        content = _read(path)
         if found is None:
             found = content | {"parts": {}}
             continue
@@ -48,6 +46,21 @@ def load_reference(chapter: str) -> dict[str, Any] | None:
             name: value for name, value in content.items() if name not in NUMBERS
         }
     return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kind, numbers = content["data"]["kind"], [content[name] for name in NUMBERS]
+    except OSError as error:
+        raise explain(error, path) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: found no results of a run; expected JSON as results.json holds it") from error
+    if kind != "real":
+        raise InputError(f"{path}: found results of a {kind}; expected those of real data")
+    if not all(isinstance(part, dict) for part in numbers):
+        raise InputError(f"{path}: found {' or '.join(NUMBERS)} without names; expected numbers by name")
+    return content
 
 
 def _joined(there: Any, more: Any, key: str, path: Path) -> Any:

@@ -14,7 +14,7 @@ from medutils import cache
 from medutils.chapters import all_chapters
 from medutils.errors import InputError
 from medutils.files import BOOK, ROOT, sha256
-from medutils.run import NOTEBOOK, SHARED, run_if_changed, run_page_if_changed
+from medutils.run import NOTEBOOK, REQUIREMENTS, check_out, run_if_changed, run_page_if_changed
 
 Say = Callable[[str], None]
 SPHINX = "medutils.site.sphinx_ext"  # the package's part in rendering
@@ -27,6 +27,7 @@ def build_book(profile: str = "demo", data: str = "auto", out: Path = ROOT, say:
     The executed chapters lie in `out/_build/chapters`, other executed notebooks in `out/_build/pages`, the site in
     `out/_build/html`. An interrupted build goes on with the chapter it was in.
     """
+    check_out(out)
     build = out / "_build"
     for name in all_chapters():
         with _timed(say, f"chapter {name}") as done:
@@ -55,7 +56,8 @@ def _render_if_changed(build: Path, out: Path) -> bool:
     pages = _pages(build)
     sources = [f"{target} {sha256(source)}" for target, source in pages.items()]
     numbers = [path for folder in LEFT_OUT for path in sorted((BOOK / folder).iterdir())]  # the cover tells of them
-    code = cache.hash_of([*cache.sources_of([SPHINX]), *SHARED, *numbers])
+    modules = [SPHINX, *(chapter.parameters.__module__ for chapter in all_chapters().values())]
+    code = cache.hash_of([*cache.sources_of(modules), REQUIREMENTS, *numbers])
     index = build / "html" / "index.html"
     return cache.unless_made(
         build / "site-key.txt", cache.digest([code, *sources]), [index], lambda: _render(pages, build, out)

@@ -56,6 +56,7 @@ MENDED = {
     '<th class="head"><p></p></th>': "<td></td>",  # an empty cell heads nothing
     'title="Search" aria-label="Search"': 'title="Search" aria-label="Search Ctrl+K"',  # as the button reads
     **{f' title="{mode}"></i>': "></i>" for mode in ("Light", "Dark", "System Settings")},  # the button says it all
+    '<summary aria-label="Toggle hidden content">': "<summary>",  # as it reads
     '<div class="sidebar-primary-item">': '<div class="sidebar-primary-item" role="navigation" aria-label="Home">',
 }
 

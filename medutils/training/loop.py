@@ -333,6 +333,8 @@ class _State:
 
 def load_weights(path: Path) -> dict[str, Any]:
     """Read what `torch.save` wrote, on the CPU and without executing any of it; `InputError` when it cannot be read."""
+    if path.exists() and not path.is_file():  # a pipe may never end
+        raise InputError(f"{path}: found no file; expected one written by medutils")
     try:
         file = path.open("rb")
     except OSError as error:

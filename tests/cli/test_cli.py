@@ -1,6 +1,7 @@
 """The command line as a user meets it: one sentence, a non-zero exit, and nothing left behind."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,8 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from medutils import cli
+from medutils.data.registry import find
+from medutils.files import BOOK
 
 
 def medutils(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -39,6 +43,66 @@ def test_a_mistake_ends_within_five_seconds_and_writes_nothing(arguments: list[s
     assert done.stderr.count("\n") == 1
     assert all(word in done.stderr for word in words), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["-p", "epohcs", "5"], "parameter 'epohcs' (found 5) is not known; spine_mlp allows "),
+        (["-p", "epochs", "many"], "epochs: found 'many'; expected a whole number from 1 to 10000"),
+        (["-p", "data", "nowhere.csv"], "data: nowhere.csv does not exist; expected "),
+        (
+            ["-p", "out", "taken/results"],
+            "taken/results: not a directory; expected a folder, found a file in this path",
+        ),
+    ],
+)
+def test_plain_papermill_ends_with_the_same_sentence(arguments: list[str], sentence: str, tmp_path: Path):
+    (tmp_path / "taken").touch()
+    given = ["-p", "data", "phantom", "-p", "out", "results", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(BOOK / "spine_mlp.ipynb"),
+        "out.ipynb",
+        *given,
+        "--no-progress-bar",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.rstrip().splitlines()[-1].startswith(f"InputError: {sentence}"), done.stderr
+    assert "medutils/" not in done.stderr  # none of the code that it came through
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.ipynb", "taken"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--part", "../x"], "--part: found '../x'; expected a name of letters"),
+        (["-p", "data=phantom"], "a reference run needs real data, found phantom; set MEDUTILS_DATA"),
+        (["-p", "data={real}"], "{book}/reference/spine_mlp.json: found no results of a run; expected JSON"),
+    ],
+)
+def test_a_reference_run_that_would_be_for_nothing_is_not_started(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("medutils.run.run_chapter", lambda *_, **__: pytest.fail("it was started"))
+    monkeypatch.setattr("medutils.evidence.reference.BOOK", tmp_path)
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "spine_mlp.json").write_text('{"data": ')
+    shutil.copy(find("spine", "phantom").path, tmp_path / "real.csv")
+    given = [word.format(real=tmp_path / "real.csv") for word in arguments]
+    done = CliRunner().invoke(cli.app, ["reference", "spine_mlp", *given])
+    assert str(done.exception).startswith(sentence.format(book=tmp_path)), done.exception
+
+
+@pytest.mark.parametrize("command", [["book"], ["run", "spine_mlp"]])
+def test_a_file_is_no_folder_to_write_into(command: list[str], tmp_path: Path):
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(cli.app, [*command, "--out", str(tmp_path / "file" / "deep")])
+    assert str(done.exception) == f"out: {tmp_path / 'file'} is a file; expected a folder"
 
 
 def test_an_option_that_does_not_exist_is_refused(tmp_path: Path):
@@ -89,6 +153,9 @@ def test_a_part_of_a_reference_run_keeps_what_is_new_and_leaves_the_run_as_it_is
 
     monkeypatch.setattr("medutils.run.run_chapter", run)
     monkeypatch.setattr("medutils.evidence.reference.BOOK", tmp_path)
+    monkeypatch.setenv("MEDUTILS_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "spine").mkdir(parents=True)
+    shutil.copy(find("spine", "phantom").path, tmp_path / "data" / "spine")
     results = {"data": {"kind": "real"}, "metrics": {"x": {"value": 1}}, "experiments": {"seeds": {"a": [1]}}}
     cli.reference("spine_mlp")
     whole = (tmp_path / "reference" / "spine_mlp.json").read_text()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def test_a_table_that_cannot_be_judged_is_refused_in_one_sentence(content: str, 
     [
         (["film.png"], "film.png: found an image; expected a CSV table"),
         (["run"], "run: found a folder; expected a CSV table"),
+        (["zeros.csv"], "zeros.csv: byte 3 is not UTF-8 text, nor is the file Windows-1252; expected a CSV table"),
         (["nowhere.csv"], "nowhere.csv: no such file"),
         (["/dev/zero"], "/dev/zero: found neither file nor folder"),
         (["rows.csv", "--gradcam", "maps"], "a model for a table; expected one for films"),
@@ -107,6 +109,15 @@ def test_a_table_that_cannot_be_judged_is_refused_in_one_sentence(content: str, 
 def test_what_is_no_table_is_refused_in_one_sentence(given: list[str], words: str, run: Path):
     Image.new("L", (8, 8)).save("film.png")
     Path("rows.csv").write_text("angle,slip\n60,1\n")
+    Path("zeros.csv").write_bytes(b"abc" + bytes(9))
     done = CliRunner().invoke(app, ["predict", "run", *given])
     assert isinstance(done.exception, InputError) and words in str(done.exception), done.exception
     assert "\n" not in str(done.exception) and done.stdout == "" and not Path("maps").exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_a_model_is_read_from_a_file_alone(make, run: Path):
+    (run / "model.pt").unlink()
+    make(run / "model.pt")
+    done = predict("angle,slip\n60,1\n")
+    assert str(done.exception) == "run/model.pt: found no file; expected one written by medutils"

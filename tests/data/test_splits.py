@@ -217,7 +217,7 @@ def test_a_given_split_needs_the_sides_of_its_run_and_no_other(tmp_path: Path, s
     ("path", "words"),
     [
         ("none.json", r"none\.json: no such file"),
-        ("", "is a directory"),
+        ("", "found a folder; expected a file"),
         ("~no.such.user/split.json", "not a saved split"),
     ],
 )

@@ -96,7 +96,7 @@ def test_text_that_is_not_utf8_is_taken_for_windows_and_noted(tmp_path: Path) ->
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
 def test_text_of_several_bytes_a_letter_is_refused(tmp_path: Path, encoding: str) -> None:
-    with pytest.raises(InputError, match=r"not UTF-8 text|no column"):
+    with pytest.raises(InputError, match="not UTF-8 text"):
         read_csv(written(tmp_path, "name,valué\n1,2\n".encode(encoding)), ("name", "value"))
 
 

@@ -15,13 +15,21 @@ GROUPED_ROW = 0.75e-3  # a row in a cut that keeps patients together
 PREDICTED_ROW, SCORED_ROW = 1.5e-6, 0.9e-6  # a row through one replica and its metrics; a row in a batch-wise F1
 
 # What only makes an interval or a mean more exact is scaled first, but not below these.
-LEAST = {"replicas": 5, "repeats": 1, "ablation_repeats": 1, "resamples": 200, "splits": 10, "orders": 20}
+LEAST = {
+    "replicas": 5,
+    "repeats": 1,
+    "ablation_repeats": 1,
+    "resamples": 200,
+    "splits": 10,
+    "orders": 20,
+    "variant_rows": 2_000,
+}
 LEAST_EPOCHS = 2
 # Trainings of the network on the folds of the ablation that are no subset of the columns: three networks with a part
 # left out, and half, a quarter and an eighth of the rows.
 MORE_NETWORKS = 3 + 0.875
 EXAMPLE_ROWS = 569  # of the table in the worked example
-WITHOUT_NORMALISATION = 10  # seeds
+WITHOUT_NORMALISATION = 10  # seeds at most
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Cost:
 
     subsets: of the columns, in the ablation
     splits: of the experiment on the split; orders: of the rows, in the experiment on batches
+    variant_rows: that a variant of network or columns may train on, at most
     grouped: whether patients have several rows
     """
 
@@ -43,6 +52,7 @@ class Cost:
     repeats: int
     ablation_repeats: int
     resamples: int
+    variant_rows: int
     splits: int = 200
     orders: int = 1000
 
@@ -57,9 +67,11 @@ class Cost:
             START
             + self._training(1)
             + self._training(self.replicas)
-            + self._training(WITHOUT_NORMALISATION)
-            + (1 - 1 / FOLDS) * (self._training(nested) + (self.subsets + MORE_NETWORKS) * self._training(ablated))
-            + EXAMPLE_ROWS / self.rows * (1 - 1 / FOLDS) * self._training(ablated)
+            + self._training(min(WITHOUT_NORMALISATION, self.replicas))
+            + (1 - 1 / FOLDS) * self._training(nested)
+            + (self.subsets + MORE_NETWORKS)
+            * self._training(ablated, min(self.variant_rows / (1 - SHARE), self.rows * (1 - SHARE)))
+            + self._training(ablated, EXAMPLE_ROWS)
             + fits * (LINE + LINE_ROW * self.rows)
             + RESAMPLED_ROW * self.rows * self.resamples * tables
             + GROUPED_ROW * grouped
@@ -67,8 +79,9 @@ class Cost:
             + SCORED_ROW * self.rows * (self.epochs + SHARE * self.orders)
         )
 
-    def _training(self, replicas: int) -> float:
-        steps = self.epochs * (1 - SHARE) * self.rows / self.batch_size
+    def _training(self, replicas: int, rows: float = 0) -> float:
+        """Seconds to train so many replicas on so many rows, by default on those of the split."""
+        steps = self.epochs * (1 - SHARE) * (rows or self.rows) / self.batch_size
         return steps * (STEP + REPLICA_STEP * replicas)
 
 
@@ -77,7 +90,8 @@ def of(p: SpineMLP, task: Task) -> Cost:
     names = ("epochs", "batch_size", "replicas", "repeats", "ablation_repeats", "resamples")
     counts = {name: getattr(p, name) for name in names}
     subsets = len(feature_sets(task.columns))
-    return Cost(len(task.records), len(task.columns), subsets, not task.records["patient"].is_unique, **counts)
+    rows, grouped = len(task.records), not task.records["patient"].is_unique
+    return Cost(rows, len(task.columns), subsets, grouped, variant_rows=rows, **counts)
 
 
 def scaled(asked: Cost, minutes: float) -> Cost:

@@ -330,10 +330,11 @@ class Folds:
         return iter(zip(self.repeat, self.train, self.validation, self.test, strict=True))
 
 
-def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
+def nested_folds(task: Task, repeats: int, seed: int, at_most: int = 0) -> Folds:
     """`repeats` times five stratified outer folds; a fifth of each training part becomes its inner validation part.
 
-    Rows of one patient stay together. Training parts are cut to one size, since replicas are trained side by side.
+    Rows of one patient stay together. Training parts are cut to one size, since replicas are trained side by side, and
+    to `at_most` rows, drawn at random, where that is given.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -353,8 +354,9 @@ def nested_folds(task: Task, repeats: int, seed: int) -> Folds:
             folds.train.append(np.random.default_rng(seed).permutation(rest[train]))
             folds.validation.append(rest[validation])
             folds.test.append(test)
-    smallest = min(map(len, folds.train))
-    folds.train = [rows[:smallest] for rows in folds.train]
+    size = min(map(len, folds.train))
+    size = min(size, at_most) if at_most else size
+    folds.train = [rows[:size] for rows in folds.train]
     for train in folds.train:
         _check_trainable(task, train)
     return folds

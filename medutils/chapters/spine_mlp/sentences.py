@@ -4,6 +4,7 @@ Those that take `numbers` are clauses without a full stop, to be told of the ref
 `Results.tell`.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,14 @@ PARTS = {"no_dropout": "dropout", "no_batch_normalisation": "batch normalisation
 NETWORK, LINE = "the network", "logistic regression"
 
 
-def points(share: float) -> str:
-    """A difference of shares in points of a hundred, with its sign."""
-    return f"{number(100 * share, '+.1f')} points"
+def points(share: float, digits: int = 1) -> str:
+    """A share in points of a hundred."""
+    return f"{number(100 * share, f'.{digits}f')} points"
+
+
+def more_points(share: float) -> str:
+    """A difference of shares, as `1.7 points more` or `0.4 points less`."""
+    return f"{points(abs(share))} {'less' if share < 0 else 'more'}"
 
 
 def _better(gap: Estimate, first: str = NETWORK, second: str = LINE) -> str:
@@ -44,11 +50,12 @@ def answer(real: Numbers, reported: float) -> str:
     """The chapter's question answered by the reference run; `reported` is the write-up's highest validation F1."""
     network, line = real.metric("mlp_nested.f1"), real.metric("logistic_regression_nested.f1")
     gap = real.metric(f"{DEFEAT}.f1")
+    told = "not as well as was told" if network.high < reported else "about as well as was told"
     return (
-        f"The write-up reports an F1 of {reported:.4g}, the highest of 200 epochs, on rows that chose the epoch. On "
-        f"rows that chose nothing its network reaches {network}, and logistic regression, which it never tried, "
-        f"{line}: {_better(gap)}. So the answer is: yes, but not as well as was told, and a far simpler model does it "
-        f"{'better' if verdict(gap) == 'below' else 'too'}."
+        f"Yes, but {told}, and a far simpler model does it {'better' if verdict(gap) == 'below' else 'too'}. The "
+        f"write-up reports an F1 of {reported:.4g}, the highest of 200 epochs on rows that chose the epoch. On rows "
+        f"that chose nothing its network reaches {network}, and logistic regression, which it never tried, {line}: "
+        f"{_better(gap)}."
     )
 
 
@@ -81,9 +88,6 @@ def takeaways(real: Numbers) -> list[str]:
     """What to remember, with the numbers of the reference run."""
     defeat, noise = real.metric(f"{DEFEAT}.auroc"), real.metric("noise_in_the_defeat.auroc")
     clean = real.metric("first_six_network_minus_logistic_regression.auroc")
-    best, lowest, line = (
-        real.metric(f"looking.{name}").value for name in ("best_epoch", "lowest_loss", "logistic_regression")
-    )
     without = real.number("best_of_many_looks/seeds_without_error_on_ten_rows")
     seeds = real.number("best_of_many_looks/seeds")
     batch = real.metric("no_batch_normalisation_minus_as_written.auroc")
@@ -91,13 +95,11 @@ def takeaways(real: Numbers) -> list[str]:
         f"**Run the baseline first.** The network's AUROC minus that of logistic regression is {defeat} on rows that "
         f"chose nothing: {_better(defeat)}.",
         f"**Then look at the columns.** Six of the twelve are noise. Without them the difference is {clean}: "
-        f"{_better(clean)}. They account for {number(abs(noise.value))} of the distance.",
+        f"{_better(clean)}. The noise accounts for {number(abs(noise.value))} of {number(abs(defeat.value))}.",
         f"**Ten rows are no test.** {number(100 * without, '.0f')} % of {number(seeds, '.0f')} seeds make no error on "
         "the ten rows that the write-up calls test data.",
-        f"**A number that was chosen is too good.** The highest of 200 epochs lies {points(best)} of F1 above rows "
-        f"that chose nothing, the weights of the lowest loss {points(lowest)}, and logistic regression, which chose "
-        f"nothing, {points(line)}.",
-        f"**Measure what you claim.** Left out, batch normalisation changes the AUROC by {batch}: "
+        f"**A split can be lucky.** {one_split(real)}",
+        f"**Measure what you claim.** Leaving out batch normalisation changes the AUROC by {batch}: "
         f"{_better(batch, 'the network without it', 'the network with it')}.",
     ]
 
@@ -156,8 +158,8 @@ def training(numbers: Numbers) -> str:
     train, held = (numbers.number(f"last_epoch/{name}") for name in ("train_loss", "validation_loss"))
     gap = numbers.number("train_mode/f1_gap")
     return (
-        f"the training loss ends at {number(train)} and the validation loss at {number(held)}, and the F1 of the "
-        f"training rows is {points(gap)} higher when they are scored after the epoch than while it runs"
+        f"the training loss ends at {number(train)} and the validation loss at {number(held)}; scored after an epoch, "
+        f"the training rows have {more_points(gap)} of F1 than scored while it runs"
     )
 
 
@@ -170,6 +172,23 @@ def baseline(numbers: Numbers) -> str:
     return (
         f"the network minus logistic regression is {gaps['auroc']} in AUROC and {gaps['f1']} in F1: "
         f"{_better(gaps['auroc'])}"
+    )
+
+
+def added_columns(numbers: Numbers) -> str:
+    """Whether the six added columns can be told from noise, and whether they know the class."""
+    names = [f"Col{place}" for place in range(7, 13)]
+    found = {
+        what: [numbers.number(f"columns/{name}/{what}") for name in names] for what in ("uniform_p", "class_p", "auroc")
+    }
+    least = min(found["uniform_p"] + found["class_p"])
+    if any(value != value for values in found.values() for value in values):
+        return "`Col7` to `Col12` are not in the table"
+    nothing = "no test tells them from uniform random numbers, or the classes by them"
+    noisy = nothing if least > 0.05 else "a test finds more"
+    return (
+        f"`Col7` to `Col12` have an AUROC of {min(found['auroc']):.3f} to {max(found['auroc']):.3f} each, taken alone, "
+        f"and {noisy} (least p {p_value(least)})"
     )
 
 
@@ -215,22 +234,28 @@ def ten_rows(numbers: Numbers) -> str:
 def looking(numbers: Numbers) -> str:
     """What choosing by validation rows adds to their F1, beside a model that chose nothing."""
     best, lowest, line = (
-        points(numbers.metric(f"looking.{name}").value) for name in ("best_epoch", "lowest_loss", "logistic_regression")
+        more_points(numbers.metric(f"looking.{name}").value)
+        for name in ("best_epoch", "lowest_loss", "logistic_regression")
     )
     return (
-        f"the best epoch promises {best} more than the test parts keep, the lowest loss {lowest}, and logistic "
-        f"regression, which chose nothing, {line}"
+        f"the best epoch promises {best} than the test parts keep, the lowest loss {lowest}, and logistic regression, "
+        f"which chose nothing, {line}"
     )
 
 
 def one_split(real: Numbers) -> str:
-    """How much of the fall from the write-up's validation rows is the luck of its split, on real data."""
-    best = real.number("optimism/best_epoch_minus_nested")
-    line = real.metric("logistic_regression.f1").value - real.metric("logistic_regression_nested.f1").value
+    """How much of the fall from the write-up's validation rows to rows that chose nothing is the looking."""
+    fall = real.number("optimism/best_epoch_minus_nested")
+    best, line = (real.metric(f"looking.{name}").value for name in ("best_epoch", "logistic_regression"))
+    mostly = (
+        "Most of the distance is the looking."
+        if best - line > fall / 2
+        else "Most of the distance is not the looking: it is this one split, and networks that trained on fewer rows."
+    )
     return (
-        f"On the write-up's own split the best epoch lies {points(best)} above the nested F1. But logistic regression, "
-        f"which chose nothing there, lies {points(line)} above its own. What is left, {points(best - line)}, is the "
-        "part that a lucky split does not explain."
+        f"On the write-up's split the best epoch's F1 lies {points(fall)} above that of rows that chose nothing. Over "
+        f"the folds of many other cuts it lies {points(best)} above, and that of logistic regression, which chose "
+        f"nothing, {points(line)}. {mostly}"
     )
 
 
@@ -238,7 +263,7 @@ def batches(numbers: Numbers) -> str:
     """What averaging F1 over batches does on average, and what the order of the rows does to it."""
     found = {name: numbers.number(f"batch_averaging/{name}") for name in ("mean_gap", "pooled", "lowest", "highest")}
     return (
-        f"the written way lies {points(found['mean_gap'])} from the pooled F1 on average over the epochs. One "
+        f"the written way differs from the pooled F1 by {points(found['mean_gap'], 2)} on average over the epochs. One "
         f"model's predictions, with a pooled F1 of {number(found['pooled'])}, get {number(found['lowest'])} to "
         f"{number(found['highest'])} by the order of their rows"
     )
@@ -399,10 +424,13 @@ def _needed(gap: Estimate) -> str:
 
 def how_many_rows(real: Numbers) -> str:
     """What the write-up's validation rows could have told, from the difference and its interval on them."""
-    gap = real.metric("mlp_minus_logistic_regression.f1")
+    few, defeat = real.metric("mlp_minus_logistic_regression.f1"), real.metric(f"{DEFEAT}.f1")
+    wanted = rows_needed(replace(few, value=defeat.value))
     return (
-        f"How many rows does one need? On the write-up's {gap.n} validation rows the same difference in F1 is {gap}. "
-        f"{_needed(gap)}"
+        f"How many rows does one need? On the write-up's {few.n} validation rows the network minus logistic regression "
+        f"is {few} in F1, an interval of {number(few.high - few.low, '.2f')} from end to end. To see the difference of "
+        f"{number(defeat.value)} that the whole table shows, held-out rows like these would have to be about "
+        f"{number(wanted, '.0f')}."
     )
 
 
@@ -420,11 +448,6 @@ def calibrated(numbers: Numbers) -> str:
         f"the network's probabilities lie {network} from the observed frequencies on average, those of logistic "
         f"regression {line}; the Brier scores, where lower is better, are {briers[0]} and {briers[1]}"
     )
-
-
-def difference(gap: Estimate) -> str:
-    """What a paired difference in F1 of the network minus another model, with its interval, allows to say."""
-    return verdict_sentence(gap, "the network's F1", "the other's")
 
 
 def sizes_of(splits: dict[str, NDArray]) -> dict[str, float]:

@@ -32,7 +32,7 @@ def test_without_batch_normalisation_its_256_parameters_are_gone():
 
 
 def test_each_network_is_trained_with_each_seed_and_the_first_is_the_write_ups(task):
-    fits = proposals.training_by_parts(task, SHORT, range(2))
+    fits = proposals.training_by_parts(task, SHORT, range(2), ["as_written", "neither"])
     assert {fit.train_loss.shape for fit in fits.values()} == {(2, 3)}
     same = experiments.many_seeds(task, range(2), SHORT)
     assert np.array_equal(fits["as_written"].validation_loss, same.validation_loss)
@@ -56,3 +56,8 @@ def test_a_learning_curve_judges_every_size_on_the_same_rows(task):
 def test_sizes_that_leave_one_class_are_left_out(task):
     folds = experiments.nested_folds(task, 1, 0)
     assert proposals.learning_curve(task, folds, SHORT, 0, [1]) == {}
+
+
+def test_a_curve_halves_the_rows_three_times(task):
+    folds = experiments.nested_folds(task, 1, 0)
+    assert proposals.sizes(folds) == [24, 49, 99, 198]
