@@ -158,8 +158,8 @@ def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
     """A hash of all that a chapter's outputs depend on.
 
     That is its notebook; the code it imports; the numbers of its write-ups and of its reference run; parameters; data
-    and what the manifests say of them; pinned packages. Loaders and manifests of another kind of dataset than its own
-    have no part in it, and a chapter on tables rests on no pretrained weights.
+    and what the manifests say of them; a split that was given; pinned packages. Loaders and manifests of another kind
+    of dataset than its own have no part in it, and a chapter on tables rests on no pretrained weights.
     """
     located = chapter.find(parameters)
     kind = registry.DATASETS[located.dataset].kind
@@ -172,7 +172,8 @@ def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
         *((MANIFESTS / "weights").glob("*.yaml") if kind != "table" else ()),
         *notebook_sources(chapter.notebook, chapter.parameters.__module__, left_out=registry.loaders(apart_from=kind)),
     ]
-    data = [located.name, located.kind, sha256(located.path)]
+    split = sha256(Path(parameters.split).expanduser()) if parameters.split else ""
+    data = [located.name, located.kind, sha256(located.path), split]
     return cache.digest([cache.hash_of(files), parameters.model_dump_json(), data])
 
 

@@ -5,6 +5,7 @@ A **prediction** is what a model said of one record, or of one of its many targe
 """
 
 import csv
+import html
 import io
 import re
 from collections.abc import Collection
@@ -131,6 +132,15 @@ def few(names: Collection[str], at_most: int = 6) -> str:
 def markdown_safe(text: str) -> str:
     """A name of the user's own, such as a class or a column, so that Markdown shows it as it is written."""
     return MARKS.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def figure_safe(text: str) -> str:
+    """A name of the user's own so that a plotly figure shows it as it is written; a new line in it stays one.
+
+    plotly takes text for a little HTML (`<b>`, `<br>`, `<a>`, entities) and, on a page with MathJax, for TeX between
+    dollar signs.
+    """
+    return html.escape(text, quote=False).replace("$", "&#36;").replace("\n", "<br>")
 
 
 def rest(positive: str) -> str:

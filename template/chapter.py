@@ -8,19 +8,22 @@
 # %% parameters tags=["parameters"]
 profile: str = "demo"  # smoke, demo or full
 data: str = "auto"  # auto, phantom, or the path of your own table
+split: str = ""  # split.json of another run; empty for a split of its own
 out: str = ""  # folder for the results; empty for none
 seed: int = 0  # the one number that all randomness comes from
 resamples: int = 2000  # bootstrap resamples behind each interval
 held_out: float = 0.3  # share of the patients that are test patients
 
 # %% load
+from pathlib import Path
+
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from medutils import chapters, evaluation, evidence, plots
 from medutils.data.spine import features, open_spine
-from medutils.data.splits import split_by_patient
+from medutils.data.splits import given_split, split_by_patient
 from medutils.tables import predictions_table
 
 name, question = "new_chapter", evaluation.binary("Abnormal", "Normal")
@@ -32,7 +35,10 @@ results.experiment("data", rows=len(records))
 
 # %% fit
 shares = {"train": 1 - p.held_out, "test": p.held_out}
-results.split = split_by_patient(records, shares, p.seed)
+if p.split:
+    results.split = given_split(records, Path(p.split), tuple(shares))
+else:
+    results.split = split_by_patient(records, shares, p.seed)
 train, test = (results.split.query("split == @part") for part in shares)
 x, ill = features(records), train["label"] == "Abnormal"
 model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))

@@ -1,5 +1,7 @@
 """Parameters of the chapter `new_chapter`, and how it finds its data."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from medutils.chapters import Chapter, Parameters
@@ -14,8 +16,12 @@ class NewChapter(Parameters):
 
 def _find(parameters: NewChapter) -> Located:
     from medutils.data.spine import open_spine
+    from medutils.data.splits import given_split
 
-    return open_spine(parameters.data)[1]
+    records, located = open_spine(parameters.data)
+    if parameters.split:
+        given_split(records, Path(parameters.split), ("train", "test"))
+    return located
 
 
 CHAPTER = Chapter(

@@ -1,6 +1,7 @@
 """Running a chapter: what fails is named by where the user asked for it; a run that is ended leaves nothing."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -11,14 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from medutils.chapters import get_chapter
+from medutils.chapters import all_chapters, get_chapter, resolve
+from medutils.data.films import open_films
+from medutils.data.spine import find_spine, open_spine
+from medutils.data.splits import records_hash, save_split, split_by_patient
 from medutils.errors import InputError
 from medutils.plots import counter
-from medutils.run import run_chapter
+from medutils.run import chapter_key, run_chapter
 
 
 def test_a_table_is_checked_before_the_notebook_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -26,6 +31,100 @@ def test_a_table_is_checked_before_the_notebook_starts(tmp_path: Path, monkeypat
     with pytest.raises(InputError, match="found no column 'diagnosis'"):
         run_chapter("spine_mlp", {"data": "phantom", "class_column": "diagnosis"}, tmp_path / "asked", "smoke")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A split of the phantom by chapter, such as a run of it saves, and not the chapter's own."""
+    folder = tmp_path_factory.mktemp("splits")
+    rows = open_spine("phantom")[0]
+    save_split(rows.assign(split=["validation", *["train"] * 9] * 31), folder / "spine_mlp.json")
+    films = split_by_patient(open_films("phantom").records.assign(split=""), seed=5)
+    save_split(films, folder / "pneumonia_cnn.json")
+    return {path.stem: path for path in folder.iterdir()}
+
+
+BAD_SPLITS = {
+    "missing": (None, "no such file or directory"),
+    "no JSON": (lambda _: "split", "not a saved split"),
+    "no split": (lambda _: '{"metrics": {}}', "not a saved split"),
+    "a record too many": (lambda saved: saved["split"].update(new="train"), "not in the data: new"),
+    "a record too few": (lambda saved: saved["split"].popitem(), "not in the split: "),
+    "other records": (lambda saved: saved.update(records_sha256="0" * 64), "saved for other records"),
+    "one side": (lambda saved: saved.update(split=dict.fromkeys(saved["split"], "train")), "found no record in valid"),
+    "no side": (lambda saved: saved.update(split=dict.fromkeys(saved["split"], "else")), "no known split"),
+}
+
+
+@pytest.mark.parametrize("chapter", all_chapters())
+@pytest.mark.parametrize(("change", "words"), BAD_SPLITS.values(), ids=BAD_SPLITS)
+def test_a_split_is_checked_before_the_notebook_starts(
+    splits: dict[str, Path], chapter: str, change, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("the notebook was started"))
+    path = tmp_path / "split.json"
+    if change:
+        content = json.loads(splits[chapter].read_text())
+        text = change(content)
+        path.write_text(text if isinstance(text, str) else json.dumps(content))
+    given = {"data": "phantom", "split": str(path)}
+    with pytest.raises(InputError, match=words) as caught:
+        run_chapter(chapter, given, tmp_path / "out", "smoke")
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("chapter", "given"), [("pneumonia_cnn", {}), ("spine_mlp", {"patient_column": "Col13"})])
+def test_a_patient_on_both_sides_is_refused_before_the_notebook_starts(
+    splits: dict[str, Path], chapter: str, given: dict[str, str], tmp_path: Path
+):
+    content = json.loads(splits[chapter].read_text())
+    if chapter == "spine_mlp":
+        table = (
+            pd.read_csv(find_spine("phantom").path).iloc[:, :13].assign(Col13=[f"p{row // 2}" for row in range(310)])
+        )
+        table.to_csv(tmp_path / "table.csv", index=False)
+        given = {"data": str(tmp_path / "table.csv"), **given}
+        content["records_sha256"] = records_hash(open_spine(given["data"], patient_column="Col13")[0])
+    else:
+        records = open_films("phantom").records
+        several = records.groupby("patient")["record_id"].filter(lambda ids: len(ids) > 1)
+        first, second = several[records["patient"] == records["patient"][several.index[0]]].iloc[:2]
+        content["split"] |= {first: "train", second: "validation"}
+        given = {"data": "phantom"}
+    (tmp_path / "split.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"split\.json: patient .* is in .*; expected each patient in one split"):
+        run_chapter(chapter, {**given, "split": str(tmp_path / "split.json")}, tmp_path / "out", "smoke")
+
+
+def test_a_chapters_key_holds_what_its_split_says(splits: dict[str, Path], tmp_path: Path):
+    chapter, path = get_chapter("spine_mlp"), tmp_path / "split.json"
+    keys = set()
+    for text in ("train", "validation"):
+        content = json.loads(splits["spine_mlp"].read_text())
+        content["split"]["row-0002"] = text
+        path.write_text(json.dumps(content))
+        keys.add(chapter_key(chapter, resolve("spine_mlp", {"data": "phantom", "split": str(path)}, "smoke")))
+    assert len(keys) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("chapter", "side"), [("spine_mlp", "validation"), ("pneumonia_cnn", "test")])
+def test_a_run_judges_the_rows_of_the_split_given_and_one_on_its_split_predicts_the_same(
+    splits: dict[str, Path], chapter: str, side: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given = {"profile": "smoke", "data": "phantom"}
+    run_chapter(chapter, {**given, "split": str(splits[chapter])}, tmp_path / "one", progress=False)
+    (tmp_path / "two").mkdir()
+    monkeypatch.chdir(tmp_path / "two")  # papermill itself: paths are those of the folder it is called in
+    again = {**given, "split": "../one/split.json", "out": "."}
+    papermill.execute_notebook(get_chapter(chapter).notebook, "notebook.ipynb", again, progress_bar=False)
+    for name in ("predictions.csv", "split.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    table = pd.read_csv(tmp_path / "one/predictions.csv")
+    judged = set(table.loc[table["rows"].str.startswith(side), "record_id"])
+    sides = json.loads(splits[chapter].read_text())["split"]
+    assert judged == {record for record, where in sides.items() if where == side}
 
 
 def test_what_a_chapter_cannot_write_is_named_by_the_folder_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

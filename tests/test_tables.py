@@ -7,7 +7,7 @@ import pytest
 
 from medutils import tables
 from medutils.errors import InputError
-from medutils.tables import count_columns, encoding_note, few, markdown_safe, read_csv
+from medutils.tables import count_columns, encoding_note, few, figure_safe, markdown_safe, read_csv
 
 TABLE = "name,value,\nfirst, 1 ,a note\n\nsecond,2\n"
 
@@ -122,6 +122,23 @@ def test_markdown_shows_a_name_as_it_is_written(name: str) -> None:
     shown = MarkdownIt("commonmark").enable("table").render(markdown_safe(name))
     assert html.unescape(shown) == f"<p>{name}</p>\n"
     assert "$" not in markdown_safe(name).replace(r"\$", "") and "{" not in markdown_safe(name).replace(r"\{", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("COVID-19", "COVID-19"),
+        ("<b>x</b>", "&lt;b&gt;x&lt;/b&gt;"),
+        ("a<br>b", "a&lt;br&gt;b"),
+        ("a & b &lt; c", "a &amp; b &amp;lt; c"),
+        ("$x$ and $y$", "&#36;x&#36; and &#36;y&#36;"),
+        ('<a href="x">', '&lt;a href="x"&gt;'),
+        ("ill, called\nwell", "ill, called<br>well"),
+    ],
+)
+def test_a_figure_shows_a_name_as_it_is_written(name: str, shown: str) -> None:
+    assert figure_safe(name) == shown
+    assert html.unescape(shown).replace("<br>", "\n") == name or "<br>" in name
 
 
 def test_many_names_are_the_first_of_them_and_a_number() -> None:

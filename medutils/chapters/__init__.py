@@ -37,6 +37,7 @@ class Parameters(BaseModel):
 
     profile: Profile = Field("demo", description="the set of values for all that is not given")
     data: str = Field("auto", min_length=1, description="auto, phantom, or the path of your own data")
+    split: str = Field("", description="split.json of another run on these data; empty for a split of its own")
     out: str = Field("", description="the folder for results.json and predictions.csv; empty for none")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="the one number that all randomness comes from")
     resamples: int = Field(2000, ge=10, le=100_000, description="bootstrap resamples behind each interval")

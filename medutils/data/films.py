@@ -18,7 +18,7 @@ from medutils.data.chest_xray import INDEX, load_films
 from medutils.data.images import ImageArray, build_array
 from medutils.data.loaded import Loaded
 from medutils.data.manifest import Located, load_manifest
-from medutils.data.splits import content_hashes, load_split, save_split, split_by_patient
+from medutils.data.splits import content_hashes, given_split, save_split, split_by_patient
 from medutils.errors import InputError
 from medutils.tables import encoding_note, few, markdown_safe, rest
 
@@ -101,8 +101,12 @@ class Films:
 
     @property
     def own_validation(self) -> int:
-        """How many validation films the folder brings."""
+        """How many validation films the folder, or a split that was given, brings."""
         return int((self.records["split"] == "validation").sum())
+
+    def keeps_validation(self, scheme: Scheme) -> bool:
+        """Whether the validation films that came with the folder or with a given split stay what they are."""
+        return self.own_validation >= (1 if scheme == "sixteen" or self.divided else MIN_HELD)
 
     def undivided(self) -> "Films":
         """The same films with the folder's own validation films among the training films."""
@@ -110,7 +114,7 @@ class Films:
         return replace(self, records=records, divided=False)
 
     def save_split(self, path: Path) -> None:
-        """Write the split of each film to a file, which `open_films` takes for the same films."""
+        """Write the split of each film to a file; once films are held out, `open_films` takes it for the same films."""
         save_split(self.records, path)
 
     def hold_out(self, scheme: Scheme, share: float, seed: int) -> "Films":
@@ -122,7 +126,7 @@ class Films:
         fewer are training films, but for `sixteen`. Those of a split that was given are kept, however few. Raises
         `InputError` when too few films are left for either side.
         """
-        if self.own_validation >= MIN_HELD or (self.own_validation and (scheme == "sixteen" or self.divided)):
+        if self.keeps_validation(scheme):
             return self
         records = self.undivided().records
         if scheme == "patient":
@@ -169,10 +173,11 @@ def open_films(
     patient_pattern: a regular expression that finds the patient in a file's name
     seed: draws the patients of the test films, where the folder sets none apart
     dataset: any dataset of films, by its name in `data_manifests`
-    split: the path of a split that `Films.save_split` wrote for the same films; "" for the folder's own or a drawn one
+    split: the path of a split of the same films that a run, or `Films.save_split`, wrote; "" for the folder's own or a
+        drawn one
 
     Raises `InputError` when the folder is no such thing, a class has too few patients, `positive` is no class, or
-    `split` was saved for other films.
+    `split` was saved for other films or leaves a side empty.
     """
     found = _named(data, dataset, positive, patient_pattern)
     folder, records, classes = found.located.path, found.loaded.records, found.classes
@@ -258,10 +263,8 @@ def says_normal(name: str) -> bool:
 
 
 def _given_split(records: pd.DataFrame, path: Path, classes: Collection[str]) -> pd.DataFrame:
-    """The films as a saved split divides them; `InputError` unless each is on a side and both sides have each class."""
-    records = load_split(records, path)
-    if (without := records["split"] == "").any():
-        raise InputError(f"{path}: found no split of {records.loc[without, 'record_id'].iloc[0]}; expected one of each")
+    """The films as a saved split divides them; `InputError` unless all have a side, and train and test each class."""
+    records = given_split(records, path, ("train", "validation", "test"))
     for side in ("train", "test"):
         there = set(records.loc[records["split"] == side, "label"])
         if missing := [name for name in classes if name not in there]:

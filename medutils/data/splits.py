@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -97,14 +97,18 @@ def save_split(records: pd.DataFrame, path: Path) -> None:
 def load_split(records: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return `records` with the split saved at `path`.
 
-    Raises `InputError` when it was saved for other records, or was changed so that a record has no split or a patient
-    has several.
+    Raises `InputError` when it was saved for other records, lacks one, has one too many, or was changed so that a
+    record has no split or a patient has several.
     """
     split, saved_hash = _read_split(path)
-    if saved_hash != (found := records_hash(records)):
+    names, found = set(records["record_id"]), records_hash(records)
+    apart = {"not in the data": split.keys() - names, "not in the split": names - split.keys()}
+    alone = "; ".join(f"{where}: {few(sorted(some), 1)}" for where, some in apart.items() if some)
+    if alone or saved_hash != found:
         raise InputError(
             f"{path}: it was saved for other records ({len(split):,}, hash {saved_hash:.12}); found {len(records):,} "
-            f"with the hash {found:.12}, expected the same record_id, patient and label of each"
+            f"with the hash {found:.12}{f' ({alone})' if alone else ''}, expected the same record_id, "
+            "patient and label of each"
         )
     records = records.assign(split=records["record_id"].map(split))
     if (without := ~records["split"].isin(SPLITS)).any():
@@ -119,13 +123,28 @@ def load_split(records: pd.DataFrame, path: Path) -> pd.DataFrame:
     return check_records(records)
 
 
+def given_split(records: pd.DataFrame, path: Path, sides: Sequence[str]) -> pd.DataFrame:
+    """The same for a run that needs each of `sides` and knows no other: `InputError` when one is empty, or another is.
+
+    sides: of `train`, `validation` and `test`
+    """
+    records = load_split(records, path)
+    other = records[~records["split"].isin(sides)]
+    if len(other):
+        name, side = other[["record_id", "split"]].iloc[0]
+        raise InputError(f"{path}: found {name} in '{side}'; expected each record in {' or '.join(sides)}")
+    if empty := [side for side in sides if not records["split"].eq(side).any()]:
+        raise InputError(f"{path}: found no record in {empty[0]}; expected some in each of {', '.join(sides)}")
+    return records
+
+
 def _read_split(path: Path) -> tuple[dict[str, str], str]:
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        split, saved_hash = dict(saved["split"]), saved["records_sha256"]
+        saved = json.loads(path.expanduser().read_text(encoding="utf-8"))
+        split, saved_hash = {**saved["split"]}, saved["records_sha256"]
     except OSError as error:
         raise explain(error, path) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:  # RuntimeError: too deep, or no such home
         raise InputError(f"{path}: not a saved split; expected JSON with records_sha256 and split") from error
     if not isinstance(saved_hash, str):
         raise InputError(f"{path}: records_sha256 is {saved_hash!r:.40}; expected the text of a hash")

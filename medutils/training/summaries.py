@@ -183,7 +183,7 @@ def most_wrong(training: Training, films: int) -> pd.DataFrame:
     sure = 1 - probability[np.arange(len(table)), truth]
     table = table.assign(sure=sure)[said != truth].nlargest(films, "sure")
     title = [
-        f"{true}, called<br>{classes[number]}" for true, number in zip(table["y_true"], said[table.index], strict=True)
+        f"{true}, called\n{classes[number]}" for true, number in zip(table["y_true"], said[table.index], strict=True)
     ]
     return table[["record_id"]].assign(title=title, sure=table["sure"])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -15,6 +16,7 @@ from medutils.data.films import Films, find_films, open_films, says_normal
 from medutils.data.phantoms.chest import make_kermany, make_six_class
 from medutils.data.splits import check_no_overlap
 from medutils.errors import InputError
+from medutils.training import baselines
 
 
 def folder_of(
@@ -238,13 +240,33 @@ def test_a_split_of_other_films_is_refused(films: Films, tmp_path: Path) -> None
         open_films(str(other), split=str(tmp_path / "split.json"))
 
 
-def test_a_split_without_a_test_side_is_refused(films: Films, tmp_path: Path) -> None:
-    films.save_split(tmp_path / "split.json")
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        ({"a": {"test": "train"}, "b": {"test": "train"}}, "found no record in test"),
+        ({"a": {"validation": "train"}, "b": {"validation": "train"}}, "found no record in validation"),
+        ({"a": {"test": "train"}}, "found no film of a in test"),
+        ({"b": {"train": "validation"}}, "found no film of b in train"),
+    ],
+)
+def test_a_split_that_leaves_a_side_empty_is_refused(
+    films: Films, tmp_path: Path, moved: dict[str, dict[str, str]], words: str
+) -> None:
+    films.hold_out("patient", 0.2, 7).save_split(tmp_path / "split.json")
     saved = json.loads((tmp_path / "split.json").read_text())
-    saved["split"] = dict.fromkeys(saved["split"], "train")
+    saved["split"] = {name: moved.get(name[0], {}).get(side, side) for name, side in saved["split"].items()}
     (tmp_path / "split.json").write_text(json.dumps(saved))
-    with pytest.raises(InputError, match=r"split\.json: found no film of a in test"):
+    with pytest.raises(InputError, match=rf"split\.json: {words}; expected some"):
         open_films(str(films.located.path), split=str(tmp_path / "split.json"))
+
+
+def test_baselines_train_on_all_films_that_are_no_test_films_whoever_made_the_split(
+    films: Films, tmp_path: Path
+) -> None:
+    films.hold_out("patient", 0.2, 7).save_split(tmp_path / "split.json")
+    again = open_films(str(films.located.path), split=str(tmp_path / "split.json"))
+    for baseline in (baselines.linear_baseline, baselines.majority_baseline):
+        pd.testing.assert_frame_equal(baseline(again), baseline(films))
 
 
 @pytest.mark.real

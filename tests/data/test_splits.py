@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from medutils.data.splits import (
     FRACTIONS,
     check_no_overlap,
+    given_split,
     load_split,
     overlap,
     records_hash,
@@ -147,6 +148,7 @@ def test_a_split_saved_for_other_records_is_refused(
         '{"split": 3, "records_sha256": 4}',
         '{"split": {}, "records_sha256": null}',
         '{"split": {}, "records_sha256": 4.5}',
+        '{"split": [[1, "train"]], "records_sha256": "0"}',
         "[" * 100_000,
     ],
 )
@@ -174,6 +176,56 @@ def test_a_saved_split_that_was_changed_is_refused(tmp_path: Path, change: dict[
     (tmp_path / "split.json").write_text(json.dumps(saved))
     with pytest.raises(InputError, match=rf"split\.json: {words}"):
         load_split(records, tmp_path / "split.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"r9": "test"}, r"\(not in the data: r9\)"),
+        ({"r2": None}, r"\(not in the split: r2\)"),
+        ({"r0": None, "r1": None, "x": "test"}, r"\(not in the data: x; not in the split: r0 and 1 more\)"),
+    ],
+)
+def test_a_saved_split_with_a_record_more_or_less_is_refused(
+    tmp_path: Path, change: dict[str, str | None], words: str
+) -> None:
+    records = make_records({"p": ["x", "x"], "q": ["x"]}).assign(split=["train", "train", "test"])
+    save_split(records, tmp_path / "split.json")
+    saved = json.loads((tmp_path / "split.json").read_text())
+    saved["split"] = {name: side for name, side in {**saved["split"], **change}.items() if side}
+    (tmp_path / "split.json").write_text(json.dumps(saved))
+    with pytest.raises(InputError, match=rf"split\.json: it was saved for other records .*{words}, expected the same"):
+        load_split(records, tmp_path / "split.json")
+
+
+@pytest.mark.parametrize(
+    ("sides", "words"),
+    [
+        (["train", "train"], "found no record in validation; expected some in each of train, validation"),
+        (["train", "test"], "found r1 in 'test'; expected each record in train or validation"),
+        (["train", ""], "found r1 in ''; expected each record in train or validation"),
+    ],
+)
+def test_a_given_split_needs_the_sides_of_its_run_and_no_other(tmp_path: Path, sides: list[str], words: str) -> None:
+    records = make_records({"p": ["x"], "q": ["x"]})
+    save_split(records.assign(split=sides), tmp_path / "split.json")
+    with pytest.raises(InputError, match=words):
+        given_split(records, tmp_path / "split.json", ("train", "validation"))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("none.json", r"none\.json: no such file"),
+        ("", "found a folder; expected a file"),
+        ("~no.such.user/split.json", "not a saved split"),
+    ],
+)
+def test_a_split_that_is_not_there_is_one_sentence(
+    records: pd.DataFrame, tmp_path: Path, path: str, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        load_split(records, Path(path) if path.startswith("~") else tmp_path / path)
 
 
 def test_overlap_is_found_by_identity_and_by_content(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class PneumoniaCNN(Parameters):
 
 def _find_films(parameters: PneumoniaCNN) -> Located:
     from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen
-    from medutils.data.films import find_films
+    from medutils.data.films import find_films, open_films
 
     networks = chosen(parameters.variants)
     if parameters.weights == "imagenet":
@@ -50,7 +50,10 @@ def _find_films(parameters: PneumoniaCNN) -> Located:
             networks | {name: VARIANTS[name] for name in ("002-baseline", "002-xception")},
             Plan(image_size=parameters.image_size, backbone=parameters.backbone),
         )
-    return find_films(parameters.data, parameters.positive, parameters.patient_pattern)
+    given = (parameters.data, parameters.positive, parameters.patient_pattern)
+    if parameters.split:  # it was saved for the films that can be read, so all of them are looked at
+        return open_films(*given, split=parameters.split).located
+    return find_films(*given)
 
 
 def _found() -> Finding:

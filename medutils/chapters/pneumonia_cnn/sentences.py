@@ -9,7 +9,7 @@ import pandas as pd
 
 from medutils.chapters import Finding
 from medutils.chapters.pneumonia_cnn.experiments import Matrix, highest_recall, read_matrix
-from medutils.data.films import MIN_HELD, Films
+from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, fixed_sentence, number, verdict
 from medutils.evidence import real_numbers, reported_and_reference
 from medutils.tables import few, markdown_safe
@@ -92,9 +92,11 @@ def origin(films: Films, on_what: str) -> str:
 
 
 def sizes(table: pd.DataFrame) -> str:
-    """Whether the films differ in size."""
-    alike = len(table.drop_duplicates()) == 1
-    start = "These films are all of one size." if alike else "The films differ in size and shape."
+    """Whether the films that were looked at differ in size, and what becomes of their shape."""
+    alike, square = len(table.drop_duplicates()) == 1, table["width"].eq(table["height"]).all()
+    start = f"The {len(table)} films looked at {'are all of one size' if alike else 'differ in size'}."
+    if square:
+        return f"{start} They are square already: no film is squashed further, as both write-ups squash theirs."
     return f"{start} Each is squashed to a square, as in both write-ups, which changes how wide a chest looks."
 
 
@@ -102,24 +104,27 @@ def class_shares(shares: pd.Series, positive: str) -> str:
     """The share of the positive class in each split."""
     name = markdown_safe(positive)
     listed = " and ".join(f"{share:.1%} of the {split} films" for split, share in shares.items())
+    apart = 100 * (shares["train"] - shares["test"])
+    share = f"is {abs(apart):.1f} points {'higher' if apart > 0 else 'lower'}" if abs(apart) >= 0.05 else "is the same"
+    share = "is not defined" if math.isnan(apart) else share
     return (
         f"{name} is {listed}. Whoever calls every test film {name} is right in {shares['test']:.1%} of them; "
-        "the training share says nothing about that."
+        f"the training share {share}."
     )
 
 
-def split(parts: Mapping[str, int], balance: Sequence[float], films: Films) -> str:
-    """How many films are where, and what an error on each class counts."""
+def split(parts: Mapping[str, int], balance: Sequence[float], films: Films, scheme: Scheme) -> str:
+    """How many films are where, whose split that is, and what an error on each class counts."""
     names = map(markdown_safe, films.classes)
     weights = " and ".join(f"{weight:.2f} ({name})" for weight, name in zip(balance, names, strict=True))
     own = films.own_validation
-    small = (
-        f" The folder's own {own} validation films are too few to choose by, so they train."
-        if 0 < own < MIN_HELD
-        else ""
-    )
+    whose = ""
+    if films.divided:
+        whose = " This split was given with `split`."
+    elif own and not films.keeps_validation(scheme):
+        whose = f" The folder's own {own} validation films are too few to choose by, so they train."
     return (
-        f"{parts['train']} films train, {parts['validation']} validate, {parts['test']} test.{small} Write-up 002 "
+        f"{parts['train']} films train, {parts['validation']} validate, {parts['test']} test.{whose} Write-up 002 "
         f"weighs errors so that the classes count alike; on these training films the weights are {weights}. Write-up "
         "003 does not."
     )
@@ -139,13 +144,15 @@ def bar(judged: Scores, positive: str) -> str:
 def trained(trainings: Mapping[str, Sequence[Training]], p: Any) -> str:
     """How much was trained, and with what of the write-ups' own."""
     count = sum(map(len, trainings.values()))
-    own = (
-        "their own sizes and epochs"
-        if not p.image_size and not p.epochs
-        else "smaller films or other epochs than theirs"
-    )
     seconds = sum(one.seconds for group in trainings.values() for one in group)
-    return f"{count} trainings, with {own}, took {seconds:.0f} s in all when they were run."
+    return f"{count} trainings, {_sizes_of(vars(p))}, took {seconds:.0f} s in all when they were run."
+
+
+def _sizes_of(p: Mapping[str, Any]) -> str:
+    """The size of the films and the epochs that a run gave to every network, in words."""
+    size = f"at {p['image_size']} pixels" if p["image_size"] else "at each network's own size"
+    epochs = f"{p['epochs']} epoch{'s' if p['epochs'] > 1 else ''}" if p["epochs"] else "its own epochs"
+    return f"{size} and for {epochs}"
 
 
 def _or_lowest(value: float) -> float:
@@ -155,7 +162,9 @@ def _or_lowest(value: float) -> float:
 def as_written(scores: Scores, majority: Mapping[str, Estimate]) -> str:
     """The best accuracy as written, and who does not beat the majority class."""
     best = max(scores, key=lambda name: _or_lowest(scores[name]["accuracy"].value))
-    below = [name for name, found in scores.items() if found["accuracy"].value <= majority["accuracy"].value]
+    if math.isnan(scores[best]["accuracy"].value):
+        return "No accuracy is defined on these films."
+    below = [name for name, found in scores.items() if not found["accuracy"].value > majority["accuracy"].value]
     more = f" Not above the majority class: {', '.join(below)}." if below else " All are above the majority class."
     return f"The highest accuracy is that of {best}: {scores[best]['accuracy']}.{more}"
 
@@ -319,8 +328,8 @@ def raw(first_loss: Mapping[str, float], found: Scores, weights: str, told: Mapp
     """What raw pixels do, and which weights the backbone had."""
     which = {
         "imagenet": "The backbone has ImageNet's weights.",
-        "phantom": "The backbone learnt on phantoms here, since ImageNet's weights need a network; it is a stand-in.",
-        "none": "The backbone's weights are random, since ImageNet's need a network; it is a stand-in.",
+        "phantom": "The backbone learnt on phantoms here: a stand-in for one with ImageNet's weights.",
+        "none": "The backbone's weights are random here: a stand-in for ImageNet's.",
     }[weights]
     losses = " and ".join(f"{number(loss, '.3g')} with {WORDS[name]}" for name, loss in first_loss.items())
     return (
@@ -336,17 +345,16 @@ def leak(found: Mapping[str, Mapping[str, float]], films: Films) -> str:
     gap = {scheme: one["auroc_gap"] for scheme, one in found.items()}
     spread = np.nanmax([0.0, *(one["auroc_gap_spread"] for one in found.values())])
     accuracy = {scheme: number(one["accuracy_gap"], "+.3f") for scheme, one in found.items()}
-    end = (
-        "By patient no child is on both sides, so that gap is chance, or test films of another kind."
-        if films.patients_known
-        else unknown_patients(films)
-    )
+    end = unknown_patients(films)
+    if films.patients_known:
+        end = "By patient nobody is on both sides"
+        end += "." if math.isnan(gap["patient"]) else ", so that gap is chance, or test films of another kind."
     return (
         f"Validation minus test is {number(gap['file'], '+.3f')} in AUROC when films are drawn and "
         f"{number(gap['patient'], '+.3f')} when patients are: a difference of "
         f"{number(gap['file'] - gap['patient'], '+.3f')}. Between the seeds of one way the gap differs by up to "
-        f"{spread:.3f}. In accuracy the gaps are {accuracy['file']} and {accuracy['patient']}, but there the share of "
-        f"the classes has its part. {end}"
+        f"{spread:.3f}. In accuracy the gaps are {accuracy['file']} and {accuracy['patient']}; there the share of "
+        f"the classes can have a part. {end}"
     )
 
 
@@ -366,7 +374,8 @@ def shared_patients(table: pd.DataFrame, films: Films) -> str:
     listed = ", ".join(f"{share:.1%} ({scheme})" for scheme, share in table["patient_in_training"].items())
     return (
         f"Validation films whose patient is in training too: {listed}. `first` is write-up 003's way: the first films "
-        "of each class by name, which divide a patient only at the border."
+        "of each class by name. Where a patient's films follow each other by name, it divides only the one at the "
+        "border."
     )
 
 
@@ -386,8 +395,9 @@ def small_validation(table: pd.DataFrame) -> str:
     wide = (table["high"] - table["low"]).max()
     apart = table["mean"].max() - table["mean"].min()
     return (
-        f"With the same weights, accuracy on 16 films moves by up to {100 * wide:.1f} points between draws. On average "
-        f"over the draws the best and the worst network lie {100 * apart:.1f} points apart."
+        f"With the same weights, nine in ten draws of 16 films lie within up to {number(100 * wide, '.1f')} points of "
+        "accuracy. On average over the draws the best and the worst network lie "
+        f"{number(100 * apart, '.1f')} points apart."
     )
 
 
@@ -398,14 +408,11 @@ def not_in_reference(reference: Mapping[str, Any] | None, known: Sequence[str]) 
     given, data = reference["parameters"], reference["experiments"]["data"]
     ran = [name.strip() for name in given["variants"].split(",")]
     left = ", ".join(name for name in known if name not in ran and name != "mild")
-    size = f"at {given['image_size']} pixels" if given["image_size"] else "at its own size"
-    epochs = f"for {given['epochs']} epochs" if given["epochs"] else "for its own epochs"
     return (
-        f"The reference run trained each network with {given['seeds']} seeds, {size} and {epochs}, in "
+        f"The reference run trained each network with {given['seeds']} seeds, {_sizes_of(given)}, in "
         f"{given['precision']}, with `weights={given['weights']}` for its backbones, and with validation by "
         f"{given['validation']}. Its {data['films']} films were {data['sizes']} pixels as they were found: a network "
-        "that takes more sees no more. Not run on real films, for want of time on two cores: "
-        f"{left or 'none'}."
+        f"that takes more sees no more. {f'Not run on real films: {left}.' if left else 'All of them were run.'}"
     )
 
 
@@ -515,9 +522,9 @@ def seeds(accuracies: pd.DataFrame, told: Mapping[str, Any]) -> str:
     spread = accuracies.max(axis=1) - accuracies.min(axis=1)
     gain = told["003_drop_accuracy"] - told["003_aug_accuracy"]
     later = told["003_split_accuracy"] - told["003_drop_accuracy"]
+    low, high = (number(100 * end, ".1f") for end in (spread.min(), spread.max()))
     return (
-        f"Between the seeds of one network accuracy differs by {100 * spread.min():.1f} to {100 * spread.max():.1f} "
-        "points. "
+        f"Between the seeds of one network accuracy differs by {low if low == high else f'{low} to {high}'} points. "
         f"Write-up 003 goes on with dropout after a gain of {100 * gain:.2f} points, from one run each; of the next, "
         f'{100 * later:.2f} points, it says itself that it is "not a significant performance increase overall".'
     )
@@ -527,17 +534,19 @@ def failures(best: Training, worst: pd.DataFrame) -> str:
     """How sure the network was where it was wrong."""
     if worst.empty:
         return "It made no mistake on these test films."
+    wrong = "the wrong class" if len(best.films.classes) == 2 else "all classes but the true one"
     return (
-        f"It gave the wrong class a probability of up to {worst['sure'].max():.3f}. The heat map shows where a film "
-        "spoke for "
-        f"{markdown_safe(best.films.positive)}; it explains nothing, it points."
+        f"It gave {wrong} a probability of up to {number(worst['sure'].max())}. The heat map shows where a film spoke "
+        f"for {markdown_safe(best.films.positive)}; it explains nothing, it points."
     )
 
 
 def limits(films: Films, p: Any) -> list[str]:
     """What holds for this run's films alone."""
     lines = []
-    if films.located.name == "kermany_chest_xray":
+    if films.located.kind == "phantom":
+        lines.append("Films drawn by a program. Nothing here says how any network does on a real one.")
+    elif films.located.name == "kermany_chest_xray":
         lines.append("One hospital and one age group. Nothing here says how any network does elsewhere.")
     else:
         name = markdown_safe(films.located.name)
@@ -547,8 +556,10 @@ def limits(films: Films, p: Any) -> list[str]:
             f"With {len(films.classes)} classes the tables judge {markdown_safe(films.positive)} against all others "
             "together; the learning curves and the matrix of the most probable class take the classes one by one."
         )
+    whole = films.divided or p.validation == "patient"  # patients are whole in the split, and copies count as one's
     if films.copies:
-        lines.append(f"{films.copies} films are copies of another one; copies stay on one side of every split.")
+        side = "copies stay on one side of the split" if whole else "copies count as films of one patient"
+        lines.append(f"{films.copies} films are copies of another one; {side}.")
     if not films.patients_known:
         lines.append(
             f"The patient of {len(films.unmatched)} of {len(films.records)} films is not known. Each counts as a "
@@ -557,8 +568,10 @@ def limits(films: Films, p: Any) -> list[str]:
     if films.skipped:
         named = few([f"{markdown_safe(path)} ({markdown_safe(why)})" for path, why in films.skipped], 3)
         lines.append(f"Files left out: {named}.")
-    if p.validation == "patient" and len(films.unmatched) < len(films.records):
-        lines.append("Films known to be of one patient stayed together in every split.")
-    if p.validation != "patient":
+    if whole and len(films.unmatched) < len(films.records):
+        lines.append("Films known to be of one patient stayed on one side of the split.")
+    if not whole and films.keeps_validation(p.validation):
+        lines.append("Validation films are those of the folder: patients can be on both sides.")
+    elif not whole:
         lines.append(f"Validation films were held out by `{p.validation}`: patients can be on both sides.")
     return lines

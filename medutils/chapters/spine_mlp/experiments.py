@@ -1,7 +1,8 @@
 """Write-up 000: its split, its way of taking metrics, and what each of its shortcuts is worth."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medutils.data.spine import features
+from medutils.data.splits import given_split
 from medutils.errors import InputError
 from medutils.evaluation import Estimate, binary, choose_threshold, values
 from medutils.export import About, ExportedModel, TableInput, TrainedOn, model_card
@@ -50,10 +52,36 @@ class Task:
     def y(self) -> NDArray[np.float64]:
         return self.records["label"].eq(self.positive).to_numpy(dtype=float)
 
+    def divided(self, split: str) -> "Task":
+        """The task on the split that a run saved in the file `split`, for `own_split`; "" leaves it as it is.
+
+        Raises `InputError` when the split is none, was saved for other rows, has a side that is empty or a test side,
+        or trains on one class alone.
+        """
+        if not split:
+            return self
+        task = replace(self, records=given_split(self.records, Path(split), ("train", "validation")))
+        _check_trainable(task, own_split(task)[0])
+        return task
+
     def predictions(self, rows: Rows, probability: NDArray[np.float64], **columns: object) -> pd.DataFrame:
         """The predictions table for some rows, with further columns."""
         table = predictions_table(self.records.iloc[rows], probability, self.negative, self.positive)
         return table.assign(**columns)
+
+
+def own_split(task: Task) -> tuple[Rows, Rows]:
+    """Training and validation rows of the chapter: those of a split that was given, or else the write-up's.
+
+    The rows of each side come in the order in which the write-up's split takes them: batches follow it, so that a run
+    on the split that another one saved gives the same network.
+    """
+    side = task.records["split"].to_numpy()
+    if not (side != "").any():
+        return writeup_split(task)
+    order = np.concatenate(_drawn(task, RANDOM_STATE, stratified=False))
+    train, validation = (order[side[order] == name] for name in ("train", "validation"))
+    return train, validation
 
 
 def writeup_split(task: Task, seed: int = RANDOM_STATE, stratified: bool = False) -> tuple[Rows, Rows]:
@@ -62,6 +90,12 @@ def writeup_split(task: Task, seed: int = RANDOM_STATE, stratified: bool = False
     A patient with several rows, whom the write-up's table does not have, stays on one side: then it is a fifth of the
     patients. Raises `InputError` when the training rows are all of one class.
     """
+    train, validation = _drawn(task, seed, stratified)
+    _check_trainable(task, train)
+    return train, validation
+
+
+def _drawn(task: Task, seed: int, stratified: bool) -> tuple[Rows, Rows]:
     from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
 
     patient, rows = task.records["patient"], np.arange(len(task.y))
@@ -73,7 +107,6 @@ def writeup_split(task: Task, seed: int = RANDOM_STATE, stratified: bool = False
         by_class = StratifiedGroupKFold(round(1 / SHARE), shuffle=True, random_state=seed)
         parts = next((by_class if stratified else by_chance).split(rows, task.y, patient))
         train, validation = map(np.random.default_rng(seed).permutation, parts)
-    _check_trainable(task, train)
     return train, validation
 
 
@@ -259,8 +292,8 @@ def exportable(
 
 
 def many_seeds(task: Task, seeds: range, settings: Settings, progress: Progress | None = None) -> ReplicaFit:
-    """The write-up's training on the write-up's split, once for every seed."""
-    train, validation = writeup_split(task)
+    """The write-up's training on the chapter's split, `own_split`, once for every seed."""
+    train, validation = own_split(task)
     with one_thread():
         return fit_replicas(
             task.x,

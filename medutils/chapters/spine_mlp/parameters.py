@@ -30,7 +30,12 @@ def _find_spine(parameters: SpineMLP) -> Located:
     from medutils.data.spine import open_spine
 
     names = parameters.model_dump(include={"class_column", "negative", "positive", "patient_column"})
-    return open_spine(parameters.data, **names)[1]
+    records, located = open_spine(parameters.data, **names)
+    if parameters.split:
+        from medutils.chapters.spine_mlp.experiments import Task
+
+        Task(records, parameters.negative, parameters.positive).divided(parameters.split)
+    return located
 
 
 def _found() -> Finding:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from medutils.chapters.spine_mlp.experiments import Folds, Task, nested_baseline, nested_mlp, writeup_split
+from medutils.chapters.spine_mlp.experiments import Folds, Task, nested_baseline, nested_mlp, own_split
 from medutils.training.loop import Progress, Settings, one_thread
 from medutils.training.replicas import ReplicaFit, fit_replicas
 
@@ -24,8 +24,8 @@ def parts_left_out(settings: Settings) -> dict[str, Settings]:
 def training_by_parts(
     task: Task, settings: Settings, seeds: Sequence[int], names: Sequence[str], progress: Progress | None = None
 ) -> dict[str, ReplicaFit]:
-    """Those networks of `parts_left_out` that are named, on the write-up's split, once a seed."""
-    train, validation = writeup_split(task)
+    """Those networks of `parts_left_out` that are named, on the chapter's split, once a seed."""
+    train, validation = own_split(task)
     several = [train] * len(seeds), [validation] * len(seeds)
     parts = parts_left_out(settings)
     with one_thread():

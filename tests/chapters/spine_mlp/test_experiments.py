@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from medutils.chapters.spine_mlp import experiments as spine
 from medutils.chapters.spine_mlp import sentences
 from medutils.data.spine import open_spine
+from medutils.data.splits import save_split
 from medutils.errors import InputError
 from medutils.evaluation import binary, choose_threshold, evaluate, values
 from medutils.evidence import reported_values
@@ -43,6 +44,45 @@ def test_the_split_is_by_row_as_written_and_by_patient_when_patients_have_severa
         train, held = spine.writeup_split(spine.Task(twins, "Normal", "Abnormal"), stratified=stratified)
         assert sorted([*train, *held]) == list(range(len(twins)))
         assert not set(twins["patient"].iloc[train]) & set(twins["patient"].iloc[held])
+
+
+def saved(task: spine.Task, folder: Path, held: object) -> str:
+    sides = np.where(np.isin(np.arange(len(task.y)), held), "validation", "train")
+    save_split(task.records.assign(split=sides), folder / "split.json")
+    return str(folder / "split.json")
+
+
+def test_a_split_that_was_saved_is_taken_row_by_row_and_another_one_too(task: spine.Task, tmp_path: Path):
+    train, held = spine.own_split(task.divided(""))
+    again = task.divided(saved(task, tmp_path, held))
+    for one, two in zip(spine.own_split(again), (train, held), strict=True):
+        assert one.tolist() == two.tolist()
+    assert again.columns == task.columns
+    other = task.divided(saved(task, tmp_path, np.arange(0, 310, 7)))
+    train, held = spine.own_split(other)
+    assert sorted(held) == list(range(0, 310, 7)) and sorted([*train, *held]) == list(range(310))
+    for taken in (spine.writeup_split(other), spine.writeup_split(task)):
+        assert len(taken[1]) == 62  # other splits are drawn as ever
+
+
+def test_all_seeds_train_on_the_split_that_was_given(task: spine.Task, tmp_path: Path):
+    settings = Settings(epochs=2)
+    own, given = (
+        spine.many_seeds(part, range(2), settings).validation_loss
+        for part in (task, task.divided(saved(task, tmp_path, spine.writeup_split(task)[1])))
+    )
+    np.testing.assert_array_equal(own, given)
+    other = task.divided(saved(task, tmp_path, np.arange(0, 310, 7)))
+    assert (spine.many_seeds(other, range(2), settings).validation_loss != own).any()
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [([], "found no record in validation"), (range(210), "found a training part of 100 patients and 1 classes")],
+)
+def test_a_split_that_cannot_train_is_refused(task: spine.Task, tmp_path: Path, held: object, words: str):
+    with pytest.raises(InputError, match=words):
+        task.divided(saved(task, tmp_path, [*held]))
 
 
 def test_other_splits_are_decided_at_the_threshold_of_the_run(task: spine.Task):
