@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import cycle, islice
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from plotly.io.base_renderers import MimetypeRenderer
 from plotly.subplots import make_subplots
 
 from medutils.evaluation import Estimate, predictive_values
+from medutils.tables import figure_safe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -283,27 +284,20 @@ def _table(frame: pd.DataFrame, caption: str, digits: int | None) -> tuple[str, 
     return html, f"{caption}\n{frame.to_string(**shown)}"
 
 
-def class_bars(labels: pd.Series) -> go.Figure:
-    """Number of records in each class."""
-    counts = labels.value_counts()
-    colours = list(islice(cycle(COLOURS), len(counts)))
-    bars = go.Bar(x=counts.index, y=counts, text=counts, marker_color=colours)
-    return go.Figure(bars).update_layout(title="Rows by class", yaxis_title="rows")
-
-
 def class_bars_by(counts: pd.DataFrame, title: str) -> go.Figure:
     """Number of films in each class (columns), side by side for each split (rows)."""
     figure = go.Figure().update_layout(title=title, yaxis_title="films", margin_b=LEGEND_ROOM)
     for colour, name in zip(cycle(COLOURS), counts, strict=False):
-        figure.add_bar(x=counts.index, y=counts[name], text=counts[name], name=name, marker_color=colour)
+        figure.add_bar(x=counts.index, y=counts[name], text=counts[name], name=figure_safe(name), marker_color=colour)
     return figure
 
 
 def films(images: np.ndarray, titles: Sequence[str], title: str, columns: int = 5) -> go.Figure:
     """Pictures, uint8 of (n, size, size) or (n, size, size, 3), each under its title."""
     rows = -(-len(images) // columns)
+    safe = [figure_safe(title) for title in titles]
     figure = make_subplots(
-        rows=rows, cols=min(columns, len(images)), subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.12
+        rows=rows, cols=min(columns, len(images)), subplot_titles=safe, horizontal_spacing=0.02, vertical_spacing=0.12
     )
     for place, image in enumerate(images):
         colour = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
@@ -442,17 +436,6 @@ def _listed(values: np.ndarray) -> list[float | None]:
     return [None if np.isnan(value) else round(float(value), 4) for value in values]
 
 
-def spread(
-    values: Mapping[str, np.ndarray], axis: str, title: str, counted: str, marks: Mapping[str, float] | None = None
-) -> go.Figure:
-    """Histograms on top of each other, with named vertical lines; `counted` says what there is one value of."""
-    figure = go.Figure().update_layout(barmode="overlay", title=title, margin_b=LEGEND_ROOM)
-    figure.update_layout(xaxis_title=axis, yaxis_title=counted)
-    for colour, (name, part) in zip(cycle(COLOURS), values.items(), strict=False):
-        figure.add_histogram(x=part, name=name, opacity=0.65, marker_color=colour, xbins={"size": 0.005})
-    return _marked(figure, marks or {})
-
-
 def weighted_spread(
     values: Mapping[str, tuple[Sequence[float], Sequence[float]]], axis: str, title: str, marks: Mapping[str, float]
 ) -> go.Figure:
@@ -521,11 +504,17 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> "Figure":
 
     figure = Figure(figsize=(5, 0.9 + 0.7 * len(counts)))
     axes = figure.subplots()
+    counts = counts.rename(index=_no_tex, columns=_no_tex)
     sns.heatmap(counts, annot=True, fmt="d", cmap="Blues", cbar=False, ax=axes)
     axes.set(xlabel="decided", ylabel="truly")
     axes.tick_params(axis="y", rotation=0)
     figure.suptitle(title)
     return figure
+
+
+def _no_tex(name: object) -> str:
+    """A name of the user's own so that matplotlib shows it as it is written, and not as TeX between dollar signs."""
+    return str(name).replace("$", r"\$")
 
 
 def distributions(table: pd.DataFrame, columns: Sequence[str], by: str, title: str) -> "Figure":
@@ -537,7 +526,8 @@ def distributions(table: pd.DataFrame, columns: Sequence[str], by: str, title: s
     down = -(-len(columns) // across)
     figure = Figure(figsize=(2.3 * across, 1.9 * down), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    for axes, column in zip(panels, columns, strict=False):
+    table = table[[*columns, by]].rename(columns=_no_tex).assign(**{_no_tex(by): table[by].map(_no_tex)})
+    for axes, column in zip(panels, map(_no_tex, columns), strict=False):
         sns.stripplot(table, x=column, y=by, hue=by, palette=[BLUE, ORANGE], size=2, legend=False, ax=axes)
         axes.set(ylabel="")
     for axes in panels[len(columns) :]:

@@ -1,5 +1,6 @@
 """What a page shows: every figure and table says what its numbers were made from, and says it in words too."""
 
+import base64
 import json
 
 import numpy as np
@@ -152,3 +153,13 @@ def test_the_slider_moves_ppv_and_npv_alone():
     assert values["y"][0][2] is None  # nobody is called positive
     assert list(figure.data[2].y) == steps[1].args[0]["y"][0]
     json.dumps(figure.to_plotly_json(), default=list)
+
+
+def test_names_of_the_users_own_are_shown_as_they_are_written(shown):
+    odd = "a<b>$x$"
+    bars = plots.class_bars_by(pd.DataFrame({odd: [1]}, index=["train"]), "Films")
+    assert bars.data[0].name == "a&lt;b&gt;&#36;x&#36;"
+    matrix = plots.confusion_matrix(pd.DataFrame([[1, 0], [0, 1]], index=[odd, "c"], columns=[odd, "c"]), "A matrix")
+    PHANTOM.show(matrix, "Two by two")
+    drawn = base64.b64decode(shown[0]["text/html"].partition("base64,")[2].partition('"')[0]).decode()
+    assert drawn.count("a&lt;b&gt;$x$") == 2
