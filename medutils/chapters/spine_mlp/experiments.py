@@ -367,34 +367,53 @@ def nested_mlp(
     folds: Folds,
     settings: Settings,
     seed: int,
-    columns: list[str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, ReplicaFit]:
     """Train the network once for each outer fold; predict each outer test part with weights it had no say in.
 
-    The inner validation part drives the learning rate, the checkpoint and the column `threshold`. The network's other
-    features are held at their mean when `columns` names some. Returns the predictions of the test parts, with the
-    columns `repeat` and `threshold`, and the replicas.
+    The inner validation part drives the learning rate, the checkpoint and the column `threshold`. Returns the
+    predictions of the test parts, with the columns `repeat` and `threshold`, and the replicas.
     """
+    found, fitted = nested_by_columns(task, folds, settings, seed, {"all": task.columns}, progress)
+    return found["all"], fitted
+
+
+def nested_by_columns(
+    task: Task,
+    folds: Folds,
+    settings: Settings,
+    seed: int,
+    sets: Mapping[str, list[str]],
+    progress: Progress | None = None,
+) -> tuple[dict[str, pd.DataFrame], ReplicaFit]:
+    """The same for several sets of columns, all of their networks trained at once; a network's other columns are held
+    at their mean."""
     count = len(folds.train)
-    seen = np.isin(task.columns, columns or task.columns)
+    seen = np.stack([np.isin(task.columns, columns) for columns in sets.values()])
     with one_thread():
         fitted = fit_replicas(
             task.x,
             task.y,
-            folds.train,
-            folds.validation,
-            range(seed, seed + count),
+            folds.train * len(sets),
+            folds.validation * len(sets),
+            [*range(seed, seed + count)] * len(sets),
             settings,
-            columns=np.tile(seen, (count, 1)),
+            columns=np.repeat(seen, count, axis=0),
             progress=progress,
         )
     probability = fitted.predict(task.x)
-    tables = []
-    for replica, (repeat, _, validation, test) in enumerate(folds):
-        threshold = choose_threshold(task.y[validation], probability[replica, validation])
-        tables.append(task.predictions(test, probability[replica, test], repeat=repeat, threshold=threshold))
-    return pd.concat(tables, ignore_index=True), fitted
+    found = {}
+    for place, name in enumerate(sets):
+        own = probability[place * count : (place + 1) * count]
+        found[name] = pd.concat([_on_test(task, *fold, own[at]) for at, fold in enumerate(folds)], ignore_index=True)
+    return found, fitted
+
+
+def _on_test(
+    task: Task, repeat: int, train: Rows, validation: Rows, test: Rows, probability: NDArray[np.float64]
+) -> pd.DataFrame:
+    threshold = choose_threshold(task.y[validation], probability[validation])
+    return task.predictions(test, probability[test], repeat=repeat, threshold=threshold)
 
 
 def nested_baseline(
@@ -486,16 +505,12 @@ def feature_sets(columns: list[str]) -> dict[str, list[str]]:
 
 
 def by_subset(
-    task: Task, folds: Folds, settings: Settings, seed: int, progress: Callable[[int, int], None] | None = None
+    task: Task, folds: Folds, settings: Settings, seed: int, progress: Progress | None = None
 ) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """Nested predictions of the network and of logistic regression for each of `feature_sets`."""
-    sets, found = feature_sets(task.columns), {}
-    for done, (name, columns) in enumerate(sets.items(), start=1):
-        network, _ = nested_mlp(task, folds, settings, seed, columns)
-        found[name] = network, nested_baseline(task, folds, columns=columns)
-        if progress:
-            progress(done, len(sets))
-    return found
+    sets = feature_sets(task.columns)
+    networks, _ = nested_by_columns(task, folds, settings, seed, sets, progress)
+    return {name: (networks[name], nested_baseline(task, folds, columns=columns)) for name, columns in sets.items()}
 
 
 def nearer_the_other_class(task: Task, record_ids: pd.Series) -> int:

@@ -53,20 +53,23 @@ def sizes(folds: Folds, halvings: int = 3) -> list[int]:
 
 
 def learning_curve(
-    task: Task, folds: Folds, settings: Settings, seed: int, sizes: Sequence[int]
+    task: Task, folds: Folds, settings: Settings, seed: int, whole: pd.DataFrame
 ) -> dict[int, dict[str, pd.DataFrame]]:
     """Nested predictions of the network and of logistic regression by how many rows they may train on.
 
     Each outer training part is cut to its first rows, which lie in random order; inner validation and test parts stay
     as they are. Logistic regression gets the same rows as the network and not the validation part. A size that leaves
-    a training part with one class only is left out.
+    a training part with one class only is left out. `whole` are the network's predictions with all rows.
     """
     found = {}
-    for size in sizes:
+    *some, every = sizes(folds)
+    for size in some:
         cut = replace(folds, train=[rows[:size] for rows in folds.train])
         if any(len(np.unique(task.y[rows])) < 2 for rows in cut.train):
             continue
-        network, _ = nested_mlp(task, cut, settings, seed)
-        line = nested_baseline(task, cut, with_validation=False)
-        found[size] = {"network": network, "logistic_regression": line}
-    return found
+        found[size] = _both(task, cut, nested_mlp(task, cut, settings, seed)[0])
+    return {**found, every: _both(task, folds, whole)}
+
+
+def _both(task: Task, folds: Folds, network: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {"network": network, "logistic_regression": nested_baseline(task, folds, with_validation=False)}

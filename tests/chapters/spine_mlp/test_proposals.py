@@ -44,20 +44,36 @@ def test_the_first_epoch_at_a_level_is_counted_from_one_and_absent_when_never_re
     assert proposals.epochs_until(loss, 0.4).tolist() == pytest.approx([2, np.nan], nan_ok=True)
 
 
-def test_a_learning_curve_judges_every_size_on_the_same_rows(task):
-    folds = experiments.nested_folds(task, 1, 0)
-    curve = proposals.learning_curve(task, folds, SHORT, 0, [40, 80])
+@pytest.fixture(scope="module")
+def folds(task) -> experiments.Folds:
+    return experiments.nested_folds(task, 1, 0)
+
+
+def test_a_learning_curve_judges_every_size_on_the_same_rows(task, folds):
+    whole, _ = experiments.nested_mlp(task, folds, SHORT, 0)
+    curve = proposals.learning_curve(task, folds, SHORT, 0, whole)
     rows = [table["record_id"].tolist() for models in curve.values() for table in models.values()]
-    assert list(curve) == [40, 80]
+    assert list(curve) == [24, 49, 99, 198]
     assert all(part == rows[0] for part in rows)
     assert len(rows[0]) == len(task.records)
+    assert curve[198]["network"] is whole
 
 
-def test_sizes_that_leave_one_class_are_left_out(task):
-    folds = experiments.nested_folds(task, 1, 0)
-    assert proposals.learning_curve(task, folds, SHORT, 0, [1]) == {}
+def test_sizes_that_leave_one_class_are_left_out(task, folds):
+    ill = experiments.replace(folds, train=[rows[task.y[rows] == 1][:8] for rows in folds.train])
+    whole, _ = experiments.nested_mlp(task, folds, SHORT, 0)
+    healthy = [np.append(rows[:7], np.flatnonzero(task.y == 0)[0]) for rows in ill.train]
+    curve = proposals.learning_curve(task, experiments.replace(ill, train=healthy), SHORT, 0, whole)
+    assert list(curve) == [8]
 
 
-def test_a_curve_halves_the_rows_three_times(task):
-    folds = experiments.nested_folds(task, 1, 0)
-    assert proposals.sizes(folds) == [24, 49, 99, 198]
+def test_networks_of_several_sets_of_columns_are_trained_at_once_each_with_its_own(task, folds):
+    sets = {"all": task.columns, "first": task.columns[:1]}
+    tables, fitted = experiments.nested_by_columns(task, folds, SHORT, 0, sets)
+    assert len(fitted.best_epoch) == 2 * len(folds.train)
+    shuffled = task.x.copy()
+    shuffled[:, 1:] = shuffled[::-1, 1:]
+    seen, other = fitted.predict(task.x), fitted.predict(shuffled)
+    assert np.array_equal(seen[5:], other[5:])  # those of one column do not see the others
+    assert not np.allclose(seen[:5], other[:5])
+    assert [len(table) for table in tables.values()] == [len(task.records)] * 2
