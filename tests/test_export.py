@@ -441,6 +441,7 @@ def test_the_overlay_colours_the_heat_only_and_says_what_it_is_not_for():
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_predicts_and_draws(folder: Path):
     (folder / "films" / "cut.png").write_bytes(b"")
     code = "from medutils.cli import main; main()"

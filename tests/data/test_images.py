@@ -82,7 +82,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty.png": (lambda path: path.touch(), "empty file"),
     "animation.png": (animation, "several pictures"),
     "bomb.png": (bomb, "found 400,000,000 pixels"),
-    "folder.png": (lambda path: path.mkdir(), "is a directory"),
+    "folder.png": (lambda path: path.mkdir(), "found a folder"),
     "absent.png": (lambda path: None, "no such file"),
     "postscript.png": (outside_program, "no image in it"),
     "not_dicom.dcm": (lambda path: path.write_bytes(bytes(200)), "no image in it"),

@@ -129,6 +129,7 @@ def test_a_replica_is_standardised_by_its_own_training_rows_alone():
         np.testing.assert_allclose(1 / scaling.factor[replica, 0], x[rows].std(0))
 
 
+@pytest.mark.slow
 def test_replicas_learn_as_the_single_network_does():
     x, y = toy(300)
     rows, held = np.arange(200), np.arange(200, 300)
@@ -229,6 +230,7 @@ def test_an_interrupted_training_goes_on_to_the_very_numbers_of_an_uninterrupted
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
 
 
+@pytest.mark.slow
 def test_a_training_really_killed_goes_on_to_the_very_numbers_of_an_uninterrupted_one(tmp_path):
     here = Path(__file__)
     script = (

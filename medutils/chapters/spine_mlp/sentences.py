@@ -94,8 +94,8 @@ def takeaways(real: Numbers) -> list[str]:
     return [
         f"**Run the baseline first.** The network's AUROC minus that of logistic regression is {defeat} on rows that "
         f"chose nothing: {_better(defeat)}.",
-        f"**Then look at the columns.** Six of the twelve are noise. Without them the difference is {clean}: "
-        f"{_better(clean)}. The noise accounts for {number(abs(noise.value))} of {number(abs(defeat.value))}.",
+        f"**Then look at the columns.** Six of the twelve are noise. Without them the distance is {clean}, so noise "
+        f"accounts for {number(abs(noise.value))} of {number(abs(defeat.value))}.",
         f"**Ten rows are no test.** {number(100 * without, '.0f')} % of {number(seeds, '.0f')} seeds make no error on "
         "the ten rows that the write-up calls test data.",
         f"**A split can be lucky.** {one_split(real)}",

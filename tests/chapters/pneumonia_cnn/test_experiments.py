@@ -80,6 +80,7 @@ def test_own_folders_of_three_classes_are_split_by_the_patients_named(tmp_path):
     assert found.located.name == "own"
 
 
+@pytest.mark.slow
 def test_three_classes_train_and_are_judged_one_against_the_rest(tmp_path):
     found = open_films(str(own_folder(tmp_path / "own")), "a")
     group = fitting.train_all(found, {"small": VARIANTS["002-baseline"]}, PLAN, 2)["small"]
@@ -170,6 +171,7 @@ def test_a_class_may_be_called_other(tmp_path):
     assert evaluate(one_against_rest(table, "other"), binary("other"), "test", resamples=10)["auroc"].value > 0.5
 
 
+@pytest.mark.slow
 def test_networks_that_cannot_take_the_films_are_refused_before_the_run():
     with pytest.raises(InputError, match="image_size: found 12"):
         fitting.check_networks(chosen("003-base"), fitting.Plan(image_size=12, backbone="resnet18"))
@@ -207,6 +209,7 @@ def test_frozen_variants_have_no_augmentation_and_every_name_says_whose_it_is():
         assert not variant.write_up or name.startswith(variant.write_up) or name == "mild"
 
 
+@pytest.mark.slow
 def test_a_new_network_is_one_entry_and_nothing_else_is_trained_anew(films, trainings, monkeypatch):
     name, old = "002-three", VARIANTS["002-augmented"]
     wider = replace(old.design, widths=(8, 8, 16), dropouts=(0, 0, 0.5))
