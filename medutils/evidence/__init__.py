@@ -21,7 +21,7 @@ from medutils.evidence.reference import (
     reference_paths,
 )
 from medutils.evidence.status import WORDS, Status, held_against, status
-from medutils.evidence.words import on_both, on_real, other_than_real
+from medutils.evidence.words import far_from_real, on_both, on_real, other_than_real
 
 __all__ = [
     "WORDS",
@@ -32,6 +32,7 @@ __all__ = [
     "Results",
     "Status",
     "WriteUp",
+    "far_from_real",
     "held_against",
     "ledger",
     "load_reference",

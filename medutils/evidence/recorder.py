@@ -21,7 +21,7 @@ from medutils.evaluation import Estimate, Task, compare, difference_of_differenc
 from medutils.evidence.claims import load_reported, reported_values
 from medutils.evidence.reference import Numbers, load_reference, look_up, real_numbers
 from medutils.evidence.status import status
-from medutils.evidence.words import Clause, on_both, other_than_real
+from medutils.evidence.words import Clause, far_from_real, on_both, other_than_real
 from medutils.files import explain, sha256, write_json, write_text
 from medutils.tables import check_predictions
 
@@ -66,14 +66,19 @@ class Results:
         """The numbers of this run so far."""
         return Numbers(self.as_dict())
 
-    def tell(self, clause: Clause, difference: str = "") -> str:
-        """A result told of the reference run, then of this run.
+    def tell(self, clause: Clause, difference: str = "", share: str = "") -> str:
+        """A result told of the reference run, then of this run, with a warning where the two disagree.
 
-        difference: a metric that is a difference; where it lies elsewhere in this run than on real data, that is said
+        difference: a metric that is a difference; in this run it may lie on another side of 0 than on real data
+        share: an experiment's number between 0 and 1; in this run it may lie far from that of real data
         """
         real, run = real_numbers(self.chapter), self.numbers
-        both = real.metric(difference), run.metric(difference)
-        return on_both(clause, real, run, self.on_what) + (other_than_real(*both, self.on_what) if difference else "")
+        text = on_both(clause, real, run, self.on_what)
+        if difference:
+            text += other_than_real(real.metric(difference), run.metric(difference), self.on_what)
+        if share:
+            text += far_from_real(real.number(share), run.number(share), self.on_what)
+        return text
 
     def evaluate(
         self, table: pd.DataFrame, split: str, threshold: float | str | None = None, resamples: int | None = None

@@ -28,3 +28,11 @@ def other_than_real(real: Estimate, run: Estimate, on_what: str) -> str:
         return ""
     which = "This run" if on_what == "real data" else f"The {on_what}"
     return f" {which} says otherwise: the difference is {SAID[here]} in it, and {SAID[found]} on real data."
+
+
+def far_from_real(real: float, run: float, on_what: str, at_most: float = 0.2) -> str:
+    """The same for a share, where the two lie more than `at_most` apart."""
+    if not abs(real - run) > at_most:
+        return ""
+    which = "This run" if on_what == "real data" else f"The {on_what}"
+    return f" {which} says otherwise than real data."

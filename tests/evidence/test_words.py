@@ -3,7 +3,7 @@
 import pytest
 
 from medutils.evaluation import Estimate
-from medutils.evidence import Numbers, on_both, on_real, other_than_real
+from medutils.evidence import Numbers, far_from_real, on_both, on_real, other_than_real
 
 NAN = float("nan")
 
@@ -26,4 +26,10 @@ def test_real_data_come_first_and_a_phantom_is_called_one():
 def test_a_run_that_disagrees_with_real_data_says_so(low: float, words: str):
     real = Estimate(-0.2, -0.3, -0.1, 310, "")
     said = other_than_real(real, Estimate(low + 0.1, low, low + 0.2, 310, ""), "phantom")
+    assert words in said if words else said == ""
+
+
+@pytest.mark.parametrize(("run", "words"), [(0.01, "The phantom says otherwise"), (0.3, ""), (NAN, "")])
+def test_a_share_far_from_that_of_real_data_is_said_to_be(run: float, words: str):
+    said = far_from_real(0.42, run, "phantom")
     assert words in said if words else said == ""

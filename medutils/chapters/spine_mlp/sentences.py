@@ -184,7 +184,7 @@ def added_columns(numbers: Numbers) -> str:
     least = min(found["uniform_p"] + found["class_p"])
     if any(value != value for values in found.values() for value in values):
         return "`Col7` to `Col12` are not in the table"
-    nothing = "no test tells them from uniform random numbers, or the classes by them"
+    nothing = "no test tells their values from uniform random numbers, or one class from the other by them"
     noisy = nothing if least > 0.05 else "a test finds more"
     return (
         f"`Col7` to `Col12` have an AUROC of {min(found['auroc']):.3f} to {max(found['auroc']):.3f} each, taken alone, "

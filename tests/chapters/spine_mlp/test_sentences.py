@@ -84,7 +84,7 @@ def test_the_fall_is_laid_to_the_looking_only_where_it_is_most_of_it(best: float
 
 
 def test_the_added_columns_are_called_noise_only_while_no_test_finds_more():
-    assert "no test tells them" in sentences.added_columns(real_numbers(CHAPTER))
+    assert "no test tells their values" in sentences.added_columns(real_numbers(CHAPTER))
     real = real_numbers(CHAPTER).results
     columns = {**real["experiments"]["columns"], "Col9": {"auroc": 0.7, "class_p": 0.001, "uniform_p": 0.5}}
     told = sentences.added_columns(Numbers({"experiments": {"columns": columns}}))
