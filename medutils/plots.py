@@ -222,6 +222,7 @@ class Page:
                 text.append(_in_words(alt, ""))
             else:
                 table, words = _table(part, part.attrs["caption"], None)
+                table = table.replace("<td></td>", "<th>Name</th>", 1)  # a heading to sort by
                 html.append(table.replace('class="dataframe"', 'class="dataframe sortable"', 1))
                 text.append(words)
         folded = f'<details class="{kind}"><summary>{_html(title)}</summary>{"".join(html)}</details>'

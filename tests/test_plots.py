@@ -102,6 +102,7 @@ def test_what_is_folded_away_is_behind_a_summary_and_its_table_sorts(shown):
     html = shown[0]["text/html"]
     assert '<details class="question"><summary>Guess: <strong>how many</strong>?</summary><p>One.</p>' in html
     assert 'class="dataframe sortable"' in html
+    assert "<th>Name</th>" in html
     assert "this run: phantom" in html
     assert "Numbers (reference run" in shown[0]["text/plain"]
 

@@ -6,7 +6,7 @@ document.addEventListener("DOMContentLoaded", () => {
     headings.forEach((heading, column) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = heading.textContent.trim() || "Name";
+      button.textContent = heading.textContent.trim();
       heading.replaceChildren(button);
       button.addEventListener("click", () => {
         const up = heading.getAttribute("aria-sort") !== "ascending";

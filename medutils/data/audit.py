@@ -1,8 +1,9 @@
 """Audit: what in a dataset could fool a model, or the reader of its result.
 
 Patients and files that two splits share, identical and near-identical pictures, how well the source alone tells the
-class, and how size, brightness and prevalence differ between classes and splits. An audit holds numbers and file names
-of the reader's own disk; its JSON holds numbers alone.
+class, or a picture's border, a thumbnail of it, its grey levels or its file, and how size, brightness and prevalence
+differ between classes and splits. An audit holds numbers and file names of the reader's own disk; its JSON holds
+numbers alone.
 """
 
 from contextlib import suppress
@@ -16,6 +17,7 @@ import pandas as pd
 from medutils.bootstrap import by_patient, interval, patient_codes, resampled
 from medutils.data.images import VOLUMES, read_image
 from medutils.data.loaded import Loaded
+from medutils.data.shortcuts import FOLDS, called_by_regression, features
 from medutils.data.splits import assign_patients, of_pictures, overlap
 from medutils.data.verify import over_files
 from medutils.errors import InputError
@@ -30,13 +32,13 @@ NEAR_BITS = 8
 NEAR_CORRELATION = 0.98
 THUMBNAIL, FREQUENCIES = 32, 8
 BLOCK = 512
-FOLDS = 5
 RESAMPLES = 1000
 SHOWN = 40
 NOT_LABELLED = "Not labelled"
+COLUMNS = ["predictor", "measure", "value", "low", "high"]  # of what tells the class
 PREDICTORS = {"source": "source", "image size": "image_size"}
 ACROSS = ("split", "label", "patient")
-LOOKED = ("sha256", "height", "width", "mean", "sd", "thumbnail")
+LOOKED = ("sha256", "height", "width", "mean", "sd", "bytes", "format", "thumbnail")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def audit(loaded: Loaded, root: Path = Path(), seed: int = 0) -> Audit:
         overlap=overlap(records, pictures["sha256"].astype(str).reindex(records.index, fill_value="")),
         identical=identical,
         near=near,
-        association=_associations(with_size, seed),
+        association=pd.concat([_associations(with_size, seed), _without_looking(pictures, seed)], ignore_index=True),
         appearance=appearance(pictures),
         left_out=pd.DataFrame([*loaded.skipped, *unreadable], columns=["file", "reason"]),
     )
@@ -214,18 +216,37 @@ def association(records: pd.DataFrame, column: str, seed: int = 0) -> pd.DataFra
     """
     from scipy.stats.contingency import association as contingency_association
 
-    called = _called_by_majority(records, column, seed)
+    values = _judged(records, _called_by_majority(records, column, seed), seed)
+    table = pd.crosstab(records[column], records["label"]).to_numpy()
+    values["Cramer's V"] = (float(contingency_association(table, method="cramer")), np.nan, np.nan)
+    return _measures(values)
+
+
+def _judged(records: pd.DataFrame, called: pd.Series, seed: int) -> dict[str, tuple[float, float, float]]:
+    """Accuracy and balanced accuracy of the class that each record was called, beside the majority class's."""
     right = (called == records["label"]).to_numpy()
     labels, classes = pd.factorize(records["label"], sort=True)
-    values = {
+    return {
         "accuracy": _interval(right, np.zeros(len(records), int), records["patient"], seed),
         "balanced accuracy": _interval(right, labels, records["patient"], seed),
         "baseline accuracy": (records["label"].value_counts(normalize=True).iloc[0], np.nan, np.nan),
         "baseline balanced accuracy": (1 / len(classes), np.nan, np.nan),
     }
-    table = pd.crosstab(records[column], records["label"]).to_numpy()
-    values["Cramer's V"] = (float(contingency_association(table, method="cramer")), np.nan, np.nan)
+
+
+def _measures(values: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
     return pd.DataFrame([(name, *row) for name, row in values.items()], columns=["measure", "value", "low", "high"])
+
+
+def _without_looking(pictures: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """How well each of `shortcuts.features` tells the class, where there are two and enough patients of each."""
+    found = [pd.DataFrame(columns=COLUMNS)]
+    if len(pictures) and pictures["label"].nunique() > 1:
+        for name, x in features(pictures).items():
+            with suppress(InputError):  # a class has fewer patients than there are folds
+                called = called_by_regression(pictures, x, seed)
+                found.append(_measures(_judged(pictures, called, seed)).assign(predictor=name))
+    return pd.concat(found[1:] or found, ignore_index=True)[COLUMNS]
 
 
 def _called_by_majority(records: pd.DataFrame, column: str, seed: int) -> pd.Series:
@@ -258,13 +279,13 @@ def _interval(right: np.ndarray, group: np.ndarray, patients: pd.Series, seed: i
 
 def _associations(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """`association` for the source and the picture's size, where they vary and every class has patients enough."""
-    found = [pd.DataFrame(columns=["predictor", "measure", "value", "low", "high"])]
+    found = [pd.DataFrame(columns=COLUMNS)]
     for predictor, column in PREDICTORS.items():
         known = records[records[column].notna()]
         if known[column].nunique() > 1 and known["label"].nunique() > 1:
             with suppress(InputError):  # a class has fewer patients than there are folds
                 found.append(association(known, column, seed).assign(predictor=predictor))
-    return pd.concat(found[1:] or found, ignore_index=True)[found[0].columns]
+    return pd.concat(found[1:] or found, ignore_index=True)[COLUMNS]
 
 
 def _has_picture(records: pd.DataFrame) -> pd.Series:
@@ -304,6 +325,8 @@ def look(path: Path) -> dict[str, Any] | str:
         "width": width,
         "mean": float(grey.mean()),
         "sd": float(grey.std()),
+        "bytes": path.stat().st_size,
+        "format": path.suffix.lower(),
         "thumbnail": np.asarray(picture.resize((THUMBNAIL, THUMBNAIL), Resampling.LANCZOS)),
     }
 

@@ -327,14 +327,26 @@ def _giveaways(rows: list[dict[str, Any]]) -> list[str]:
         cells.append([predictor, measure, _percent(row["value"]), interval, _percent(baseline["value"])])
     best = max(predictors, key=lambda predictor: found[predictor, "balanced accuracy"]["value"])
     value, chance = (_percent(found[best, f"{kind}balanced accuracy"]["value"]) for kind in ("", "baseline "))
-    cramer = [f"{found[predictor, CRAMER]['value']:.2f} for the {predictor}" for predictor in predictors]
+    said = [
+        f"The {best} tells most: alone it has a balanced accuracy (the mean over the classes of their sensitivity) of "
+        f"{value}, where the majority class has {chance}. A model must beat the first number before it can be said to "
+        "see disease."
+    ]
+    if cramer := [f"{row['value']:.2f} for the {name}" for (name, what), row in found.items() if what == CRAMER]:
+        said.append(
+            f"Cramér's V, which is 0 without any association and 1 when one tells the other, is {' and '.join(cramer)}."
+        )
+    if read := [name for name in predictors if (name, CRAMER) not in found]:
+        said.append(f"{_and(read).capitalize()} are read by logistic regression, on five folds by patient.")
     return [
         _table(["Known alone", "Measure", "Value", "95 % interval", "Majority class"], cells, words=2),
-        f"The {best} alone, with no look at the picture, has a balanced accuracy (the mean over the classes of their "
-        f"sensitivity) of {value}, where the majority class has {chance}. A model must beat the first number before it "
-        "can be said to see disease. Cramér's V, which is 0 without any association and 1 when one tells the other, is "
-        f"{' and '.join(cramer)}.",
+        " ".join(said),
     ]
+
+
+def _and(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _appearance(rows: list[dict[str, Any]]) -> list[str]:
