@@ -20,8 +20,8 @@ class SpineMLP(Parameters):
     hidden: int = Field(64, ge=1, le=4096, description="units in each hidden layer")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden units left out in a step")
     threshold: float = Field(0.5, ge=0, le=1, description="probability from which a decision is positive")
-    replicas: int = Field(50, ge=2, le=1000, description="seeds to train on the write-up's split")
-    repeats: int = Field(5, ge=1, le=100, description="repeats of the nested five-fold cross-validation")
+    replicas: int = Field(30, ge=2, le=1000, description="seeds to train on the write-up's split")
+    repeats: int = Field(3, ge=1, le=100, description="repeats of the nested five-fold cross-validation")
     ablation_repeats: int = Field(1, ge=1, le=100, description="repeats for each variant of network or columns")
     minutes: float = Field(5, ge=0, le=10_000, description="scale a large table's counts down to this; 0 for no limit")
 

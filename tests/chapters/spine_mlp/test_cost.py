@@ -36,7 +36,7 @@ def test_a_large_table_is_scaled_down_to_the_limit_and_the_page_says_what(task: 
     assert done.epochs >= cost.LEAST_EPOCHS
     text = sentences.time_needed(asked, done)
     assert f"{rows:,} rows" in text
-    assert f"replicas 50 to {done.replicas}" in text
+    assert f"replicas 30 to {done.replicas}" in text
     assert cost.parameters(p, done).repeats == done.repeats
 
 
