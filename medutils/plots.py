@@ -382,7 +382,7 @@ def side_by_side(
     }
     figure = go.Figure().update_layout(title=title, xaxis_title=axis, margin_b=LEGEND_ROOM + 20)
     places = np.arange(len(table))
-    for (column, (name, marker)), shift in zip(kinds.items(), (-0.12, 0.16, -0.12), strict=True):
+    for (column, (name, marker)), shift in zip(kinds.items(), (-0.08, 0.2, -0.3), strict=True):
         if column in table and table[column].notna().any():
             value = table[column].astype(float)
             figure.add_scatter(

@@ -75,8 +75,8 @@ def test_the_answer_tells_the_numbers_of_the_reference_run():
     assert "0.9075" in text
 
 
-@pytest.mark.parametrize(("best", "words"), [(0.01, "is not the looking"), (0.06, "distance is the looking")])
-def test_the_fall_is_laid_to_the_looking_only_where_it_is_most_of_it(best: float, words: str):
+@pytest.mark.parametrize(("best", "words"), [(0.01, "we did not divide"), (0.06, "distance is that choice")])
+def test_the_fall_is_laid_to_the_choice_only_where_it_is_most_of_it(best: float, words: str):
     numbers = with_metric("looking.best_epoch", best)
     fall = numbers.number("best_of_many_looks/f1_of_best_epoch") - numbers.metric("mlp_nested.f1").value
     assert f"lies {100 * fall:.1f} points above" in sentences.one_split(numbers)
