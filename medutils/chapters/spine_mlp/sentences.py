@@ -361,8 +361,8 @@ def faster(numbers: Numbers) -> str:
     if with_it != with_it or without != without:
         return f"the training loss does not always fall to {number(level, '.2g')}, so the speeds cannot be compared"
     return (
-        f"the training loss reaches {number(level, '.2g')} after {with_it:.0f} epochs with batch normalisation and after "
-        f"{without:.0f} without (medians over the seeds)"
+        f"the training loss reaches {number(level, '.2g')} after {with_it:.0f} epochs with batch normalisation and "
+        f"after {without:.0f} without (medians over the seeds)"
     )
 
 
