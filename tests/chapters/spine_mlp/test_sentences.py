@@ -143,8 +143,8 @@ def test_columns_are_named_when_they_are_missed_in_every_repeat(lost: list[float
 @pytest.mark.parametrize(
     ("f1_gap", "shown", "alike", "words"),
     [
-        (3.4, 0.1, 0.2, ("3.4 points higher", "looks smaller")),
-        (-3.4, 0.2, 0.1, ("3.4 points lower", "no smaller")),
+        (3.4, 0.1, 0.2, ("3.4 points higher", "shows less")),
+        (-3.4, 0.2, 0.1, ("3.4 points lower", "shows no less")),
         (NAN, 0.2, 0.1, ("not defined",)),
         (3.4, NAN, 0.1, ("not defined",)),
     ],
