@@ -88,7 +88,7 @@ def test_the_added_columns_are_called_noise_only_while_no_test_finds_more():
     real = real_numbers(CHAPTER).results
     columns = {**real["experiments"]["columns"], "Col9": {"auroc": 0.7, "class_p": 0.001, "uniform_p": 0.5}}
     told = sentences.added_columns(Numbers({"experiments": {"columns": columns}}))
-    assert "a test finds more (least p 0.001)" in told
+    assert "one of the tests finds a difference (least p 0.001)" in told
 
 
 @pytest.mark.parametrize(
