@@ -24,13 +24,14 @@ from sklearn.preprocessing import StandardScaler
 from medutils import chapters, evaluation, evidence, plots
 from medutils.data.spine import features, open_spine
 from medutils.data.splits import given_split, split_by_patient
+from medutils.page import Page
 from medutils.tables import predictions_table
 
 name, question = "new_chapter", evaluation.binary("Abnormal", "Normal")
 p = chapters.read(name, globals())
 records, located = open_spine(p.data)
 results = evidence.Results(name, p.model_dump(), located, question)
-page = plots.Page(results.on_what)
+page = Page(results.on_what)
 results.experiment("data", rows=len(records))
 
 # %% fit

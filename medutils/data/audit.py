@@ -17,8 +17,8 @@ import pandas as pd
 from medutils.bootstrap import by_patient, interval, patient_codes, resampled
 from medutils.data.images import VOLUMES, read_image
 from medutils.data.loaded import Loaded
-from medutils.data.shortcuts import FOLDS, called_by_regression, features
-from medutils.data.splits import assign_patients, of_pictures, overlap
+from medutils.data.shortcuts import FOLDS, called_by_regression, features, folds_by_patient
+from medutils.data.splits import of_pictures, overlap
 from medutils.data.verify import over_files
 from medutils.errors import InputError
 from medutils.files import explain, printable, sha256
@@ -250,11 +250,10 @@ def _without_looking(pictures: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def _called_by_majority(records: pd.DataFrame, column: str, seed: int) -> pd.Series:
-    parts = {f"fold {number}": 1 / FOLDS for number in range(FOLDS)}
-    fold = records["patient"].map(assign_patients(records, parts, seed))
+    fold = folds_by_patient(records, seed)
     called = pd.Series("", index=records.index, dtype=str)
-    for name in parts:
-        others, held_out = records[fold != name], records[fold == name]
+    for number in range(FOLDS):
+        others, held_out = records[fold != number], records[fold == number]
         counts = others.groupby([column, "label"], sort=True).size().reset_index(name="records")
         most = counts.sort_values(["records", "label"], ascending=[False, True]).drop_duplicates(column)
         majority = held_out[column].map(most.set_index(column)["label"])

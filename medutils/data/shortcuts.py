@@ -36,21 +36,26 @@ def features(pictures: pd.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def called_by_regression(records: pd.DataFrame, x: np.ndarray, seed: int) -> pd.Series:
-    """The class that a logistic regression gives each record, fitted on the other four of five folds by patient.
+def folds_by_patient(records: pd.DataFrame, seed: int) -> pd.Series:
+    """The number of each record's fold, of five; those of a patient are in one.
 
     Raises `InputError` when a class has fewer patients than there are folds.
     """
+    parts = {str(number): 1 / FOLDS for number in range(FOLDS)}
+    return records["patient"].map(assign_patients(records, parts, seed)).astype(int)
+
+
+def called_by_regression(records: pd.DataFrame, x: np.ndarray, seed: int) -> pd.Series:
+    """The class that a logistic regression gives each record, fitted on the other four of `folds_by_patient`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    parts = {f"fold {number}": 1 / FOLDS for number in range(FOLDS)}
-    fold = records["patient"].map(assign_patients(records, parts, seed)).to_numpy()
+    fold = folds_by_patient(records, seed).to_numpy()
     label = records["label"].to_numpy()
     called = np.empty(len(records), dtype=object)
-    for name in parts:
-        held = fold == name
+    for number in range(FOLDS):
+        held = fold == number
         # As heavy a penalty as keeps a few hundred correlated pixels from being learnt by heart.
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
         called[held] = model.fit(x[~held], label[~held]).predict(x[held])

@@ -91,11 +91,10 @@ def section(manifest: Manifest, audited: dict[str, Any] | None = None) -> str:
 
 def used_by() -> str:
     """Which chapter reads which dataset, as a table; a set composed of others names them."""
-    titles = {name: chapter.title for name, chapter in all_chapters().items()}
     rows = []
-    for manifest in map(load_manifest, [*DATASETS, *(name for name in manifest_names() if name not in DATASETS)]):
+    for manifest in map(load_manifest, _in_order()):
         chapters = [
-            f"[{titles[name]}]({name}.ipynb)" for name, one in all_chapters().items() if manifest.name in one.datasets
+            f"[{one.title}]({name}.ipynb)" for name, one in all_chapters().items() if manifest.name in one.datasets
         ]
         parts = [part for places in manifest.recipe.values() for films in places for part in films.datasets]
         composed = ", ".join(f"[{part}](#{part})" for part in dict.fromkeys(parts))
@@ -104,10 +103,14 @@ def used_by() -> str:
 
 
 def page() -> str:
-    """The whole page: an introduction and a section for each dataset, those that chapters read before their sources."""
-    names = [*DATASETS, *(name for name in manifest_names() if name not in DATASETS)]
-    sections = [section(load_manifest(name), _audited(name)) for name in names]
+    """The whole page: an introduction and a section for each dataset."""
+    sections = [section(load_manifest(name), _audited(name)) for name in _in_order()]
     return _with_terms_linked("\n".join([INTRODUCTION.format(used_by=used_by()), *sections, REFERENCES]))
+
+
+def _in_order() -> list[str]:
+    """The datasets, those that chapters read before their sources."""
+    return [*DATASETS, *(name for name in manifest_names() if name not in DATASETS)]
 
 
 def _joined(manifest: Manifest, parts: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from medutils import plots
 from medutils.chapters import Finding, all_chapters
 from medutils.evidence import WORDS, ledger
+from medutils.page import Page, as_html, dressed
 
 
 def findings() -> list[Finding]:
@@ -29,12 +30,8 @@ def found_html() -> str:
     every = findings()
     table = pd.concat([finding.rows for finding in every])
     figure = plots.side_by_side(table, "F1 or accuracy", "Reported, and in our reference runs", "")
-    drawn = plots.as_html(
-        figure,
-        plots.side_by_side_words(table, ""),
-        130 + 60 * len(table),
-        "Bars: 95 % intervals over patients.",
-        "reference",
-    )
+    words = plots.side_by_side_words(table, "")
+    made_from = Page("real data").made_from("reference")
+    dressed(figure, words, 130 + 60 * len(table), "Bars: 95 % intervals over patients.", made_from)
     sentences = "".join(f"<li>{escape(text)}</li>" for text in [*(finding.sentence for finding in every), counts()])
-    return f"{drawn}<ul>{sentences}</ul>"
+    return f"{as_html(figure)}<ul>{sentences}</ul>"

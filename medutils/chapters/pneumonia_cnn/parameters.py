@@ -57,7 +57,7 @@ def _find_films(parameters: PneumoniaCNN) -> Located:
 
 
 def _found() -> Finding:
-    from medutils.chapters.pneumonia_cnn.sentences import finding
+    from medutils.chapters.pneumonia_cnn.finding import finding
 
     return finding()
 

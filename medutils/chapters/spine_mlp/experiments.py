@@ -134,6 +134,15 @@ def split_effect(task: Task, threshold: float = 0.5, splits: int = 200) -> dict[
     return {name: np.array(values) for name, values in found.items()}
 
 
+def spread_of_splits(f1: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Mean and deviation over the splits of `split_effect`, by the names that results are kept under."""
+    return {
+        f"{name.replace(' ', '_')}_{what}": float(value)
+        for name in ("not stratified", "stratified")
+        for what, value in (("mean", f1[name].mean()), ("sd", f1[name].std()))
+    }
+
+
 def logistic_regression(task: Task, train: Rows, test: Rows, columns: list[str] | None = None) -> NDArray[np.float64]:
     """Probabilities for `test` by logistic regression on standardised measurements, fitted on `train`."""
     from sklearn.linear_model import LogisticRegression

@@ -39,7 +39,7 @@ def _find_spine(parameters: SpineMLP) -> Located:
 
 
 def _found() -> Finding:
-    from medutils.chapters.spine_mlp.sentences import finding
+    from medutils.chapters.spine_mlp.finding import finding
 
     return finding()
 

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from medutils.chapters import Finding
 from medutils.chapters.spine_mlp.cost import Cost
 from medutils.chapters.spine_mlp.experiments import LOG_COLUMNS, Task
 from medutils.evaluation import Estimate, number, predictive_values, proportion, rows_needed, verdict, verdict_sentence
-from medutils.evidence import Numbers, real_numbers, reported_and_reference
+from medutils.evidence import Numbers
 from medutils.tables import markdown_safe
 
 DEFEAT = "mlp_nested_minus_logistic_regression"
@@ -34,24 +32,21 @@ def more_points(share: float) -> str:
     return f"{points(abs(share))} {'less' if share < 0 else 'more'}"
 
 
-def _better(gap: Estimate, first: str = NETWORK, second: str = LINE) -> str:
-    """Who is better by a difference of `first` minus `second` in something of which more is better."""
-    return {
-        "above": f"{first} is better",
-        "below": f"{second} is better",
-        "holds 0": f"{first} and {second} cannot be told apart",
-        "undefined": f"{first} and {second} cannot be compared",
-    }[verdict(gap)]
+def _which(gap: Estimate, above: str, below: str, both: str) -> str:
+    """What a difference says by its interval: `above` 0, `below` 0, or nothing of `both`."""
+    found = verdict(gap)
+    said = {"above": above, "below": below, "holds 0": f"{both} cannot be told apart"}
+    return said.get(found, f"{both} cannot be compared")
+
+
+def _better(gap: Estimate) -> str:
+    """Who is better by the network minus logistic regression in something of which more is better."""
+    return _which(gap, f"{NETWORK} is better", f"{LINE} is better", f"{NETWORK} and {LINE}")
 
 
 def _higher(gap: Estimate) -> str:
-    """Where the AUROC is higher, by a difference of a network without a part minus the network with it."""
-    return {
-        "above": "it is higher without",
-        "below": "it is higher with it",
-        "holds 0": "the two cannot be told apart",
-        "undefined": "the two cannot be compared",
-    }[verdict(gap)]
+    """Where the AUROC is higher, by a network without a part minus the network with it."""
+    return _which(gap, "it is higher without", "it is higher with it", "the two")
 
 
 # --- the answer -------------------------------------------------------------------------------------------------------
@@ -66,9 +61,8 @@ def answer(real: Numbers, reported: float) -> str:
     return (
         f"Yes, but {told}, and a far simpler model does it {'better' if verdict(gap) == 'below' else 'too'}. The "
         f"write-up reports an F1 of {reported:.4g}, the highest of 200 epochs. Our runs reach {number(again)} in the "
-        "same "
-        f"way. On test rows, which had no part in any choice, the network reaches {network}, and logistic regression, "
-        f"which the write-up never tried, {line}: {_better(gap)}. {_of_a_hundred(real)}"
+        f"same way. On test rows, which had no part in any choice, the network reaches {network}, and logistic "
+        f"regression, which the write-up never tried, {line}: {_better(gap)}. {_of_a_hundred(real)}"
     )
 
 
@@ -80,37 +74,10 @@ def _of_a_hundred(real: Numbers) -> str:
         for what in ("sensitivity", "specificity")
     ]
     return (
-        f"Of 100 abnormal patients the network finds {found[0]} and logistic regression {found[2]}; of 100 normal "
-        "ones they "
-        f"clear {found[1]} and {found[3]}. To call everyone abnormal has an F1 of "
+        f"Of 100 abnormal patients the network finds {found[0]} and logistic regression {found[2]}; of 100 normal ones "
+        f"they clear {found[1]} and {found[3]}. To call everyone abnormal has an F1 of "
         f"{number(real.metric('majority_nested.f1').value)}."
     )
-
-
-TOLD, NOTHING = "highest of 200 epochs, validation rows", "test rows"
-
-
-def answer_rows() -> pd.DataFrame:
-    """The F1 that was reported, and those of the reference run."""
-    names = {
-        TOLD: "experiments/best_of_many_looks/f1_of_best_epoch",
-        f"network, {NOTHING}": "mlp_nested.f1",
-        f"logistic regression, {NOTHING}": "logistic_regression_nested.f1",
-        f"majority class, {NOTHING}": "majority_nested.f1",
-    }
-    return reported_and_reference("spine_mlp", names, {TOLD: "best_validation_f1"})
-
-
-def finding() -> Finding:
-    """What the reference run found, for the cover."""
-    real, rows = real_numbers("spine_mlp"), answer_rows().iloc[:3]
-    network, line = real.metric("mlp_nested.f1"), real.metric("logistic_regression_nested.f1")
-    sentence = (
-        f"A small network on spine measurements was reported with an F1 of {rows['reported'].iloc[0]:.4g}; on test "
-        "rows "
-        f"it has {network}, and logistic regression, which was not tried, {line}."
-    )
-    return Finding(sentence, rows.set_axis([f"spine F1, {what}" for what in ("as told", NETWORK, LINE)]))
 
 
 def takeaways(real: Numbers) -> list[str]:
@@ -125,10 +92,9 @@ def takeaways(real: Numbers) -> list[str]:
         f"{_better(defeat)}.",
         "**Then look at the columns.** Six of the twelve look like noise. Without them that difference goes from "
         f"{number(clean.value - noise.value, '+.3f')} to {clean}.",
-        f"**One column measures what defines most of the class.** The slip of a vertebra, `Col6`, alone gives logistic "
+        "**One column measures what defines most of the class.** The slip of a vertebra, `Col6`, alone gives logistic "
         f"regression an AUROC of {alone}; the network with all twelve columns has {every}. On the other five "
-        "measurements "
-        f"the network has {five} and logistic regression {line}.",
+        f"measurements the network has {five} and logistic regression {line}.",
         f"**Ten rows are no test.** Ten right out of ten fit a true accuracy of {TEN.low:.2f}, even on new rows. These "
         f"were validation rows, as the write-up says openly, and {number(100 * without, '.0f')} % of "
         f"{number(seeds, '.0f')} seeds make no error on them.",
@@ -154,8 +120,7 @@ def batch_normalisation(real: Numbers) -> str:
     return (
         f"That the loss falls faster with batch normalisation {'holds' if with_it < without else 'does not hold'}: "
         f"{number(with_it, '.0f')} epochs against {number(without, '.0f')} to the same loss. Left out, it changes the "
-        "AUROC "
-        f"by {gap}: {_higher(gap)}."
+        f"AUROC by {gap}: {_higher(gap)}."
     )
 
 
@@ -171,10 +136,8 @@ def prevalence(real: Numbers, share: float) -> str:
     ]
     return (
         f"At a threshold of one half, in the real table, where {number(100 * here, '.0f')} % are abnormal, {found[0]} "
-        "of the "
-        f"network's alarms are right, and {found[1]} of those whom it clears are normal. If sensitivity and "
-        "specificity "
-        f"stayed the same where {100 * share:.0f} % are abnormal, it would be {found[2]} and {found[3]}."
+        f"of the network's alarms are right, and {found[1]} of those whom it clears are normal. If sensitivity and "
+        f"specificity stayed the same where {100 * share:.0f} % are abnormal, it would be {found[2]} and {found[3]}."
     )
 
 
@@ -290,10 +253,8 @@ def ten_rows(numbers: Numbers) -> str:
     accuracy = numbers.metric("mlp_nested.accuracy").value
     return (
         f"{number(100 * clean, '.0f')} % of {number(seeds, '.0f')} seeds make no error on these ten rows. Their "
-        "accuracy on "
-        f"test rows is {number(accuracy)}, with which ten rows in a row are right in "
-        f"{number(100 * accuracy**10, '.0f')} % "
-        "of tries"
+        f"accuracy on test rows is {number(accuracy)}, with which ten rows in a row are right in "
+        f"{number(100 * accuracy**10, '.0f')} % of tries"
     )
 
 
@@ -304,9 +265,8 @@ def looking(numbers: Numbers) -> str:
         for name in ("best_epoch", "lowest_loss", "logistic_regression")
     )
     return (
-        f"the best epoch has {best} of F1 on validation rows than on test rows, the lowest loss {lowest}, and "
-        "logistic regression, "
-        f"which chose nothing, {line}"
+        f"the best epoch has {best} of F1 on validation rows than on test rows, the lowest loss {lowest}, and logistic "
+        f"regression, which chose nothing, {line}"
     )
 
 
@@ -321,10 +281,8 @@ def one_split(real: Numbers) -> str:
     )
     return (
         f"On the write-up's split the best epoch's F1 lies {points(fall)} above that of test rows. Over many other "
-        "cuts it "
-        f"lies {points(best.value)} above ({points(best.low)} to {points(best.high)} from repeat to repeat), and that "
-        "of "
-        f"logistic regression, which chose nothing, {points(line)}. {mostly}"
+        f"cuts it lies {points(best.value)} above ({points(best.low)} to {points(best.high)} from repeat to repeat), "
+        f"and that of logistic regression, which chose nothing, {points(line)}. {mostly}"
     )
 
 
@@ -412,8 +370,7 @@ def training_mode(f1_gap: float, shown: float, alike: float) -> str:
         f"In the second half of the training, the F1 of the training rows is {abs(f1_gap):.1f} points "
         f"{'higher' if f1_gap > 0 else 'lower'} in evaluation mode than taken the write-up's way. Validation minus "
         f"training loss, taken that way, is {shown:.3f}. With both in evaluation mode it is {alike:.3f}, so a figure "
-        "drawn "
-        f"that way shows {'less' if shown < alike else 'no less'} than there is."
+        f"drawn that way shows {'less' if shown < alike else 'no less'} than there is."
     )
 
 
@@ -462,9 +419,8 @@ def failures(numbers: Numbers) -> str:
     wrong, rows, nearer = (numbers.number(f"failures/{name}") for name in ("wrong", "rows", "nearer_the_other_class"))
     return (
         f"{number(wrong, '.0f')} of {number(rows, '.0f')} rows are called wrongly by their probability averaged over "
-        "the repeats, and "
-        f"{number(nearer, '.0f')} of these have measurements nearer to the mean of the other class than to that of "
-        "their own"
+        f"the repeats, and {number(nearer, '.0f')} of these have measurements nearer to the mean of the other class "
+        "than to that of their own"
     )
 
 
@@ -493,8 +449,7 @@ def _needed(gap: Estimate) -> str:
         return "A difference this small would take more patients than anyone has."
     return (
         f"If the difference found were the true one, about {wanted:,.0f} patients would give an even chance of an "
-        "interval "
-        "without 0."
+        "interval without 0."
     )
 
 
@@ -506,8 +461,7 @@ def how_many_rows(real: Numbers) -> str:
         f"How many rows does one need? On the write-up's {few.n} validation rows the network minus logistic regression "
         f"is {few} in F1, an interval of {number(few.high - few.low, '.2f')} from end to end. To see the difference of "
         f"{number(defeat.value)} that the whole table shows, with an even chance, held-out rows like these would have "
-        "to be "
-        f"about {number(wanted, '.0f')}."
+        f"to be about {number(wanted, '.0f')}."
     )
 
 
@@ -525,13 +479,3 @@ def calibrated(numbers: Numbers) -> str:
         f"the network's probabilities are off by {network} on average, those of logistic "
         f"regression {line}; the Brier scores, where lower is better, are {briers[0]} and {briers[1]}"
     )
-
-
-def sizes_of(splits: dict[str, NDArray]) -> dict[str, float]:
-    """Mean and deviation of `split_effect`, by the names that results are kept under."""
-    names = ("not stratified", "stratified")
-    return {
-        f"{name.replace(' ', '_')}_{what}": float(value)
-        for name in names
-        for what, value in (("mean", splits[name].mean()), ("sd", splits[name].std()))
-    }
