@@ -36,7 +36,7 @@ pio.templates["book"] = go.layout.Template(
         "legend": {"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0},
         "xaxis": {"gridcolor": "#E6E6E6", "zerolinecolor": "#BBBBBB", "automargin": True},
         "yaxis": {"gridcolor": "#E6E6E6", "zerolinecolor": "#BBBBBB", "automargin": True},
-        "title": {"font": {"size": 15}, "x": 0.01, "yref": "container", "y": 0.98, "yanchor": "top"},
+        "title": {"font": {"size": 15}, "x": 0.01, "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 18}},
     }
 )
 
