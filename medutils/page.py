@@ -19,7 +19,8 @@ from medutils.plots import side_by_side, side_by_side_words
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Of = Literal["run", "reference", "both"]  # whose numbers a figure or a table holds
+# Whose numbers a figure or a table holds; those of a phantom may stand in a run on real data too.
+Of = Literal["run", "reference", "both", "phantom"]
 
 
 class Quoted(Protocol):
@@ -97,7 +98,9 @@ class Page:
     on_what: Literal["phantom", "real data"]
 
     def made_from(self, of: Of) -> str:
-        """What stands in brackets behind a title: numbers of this run, of the reference run, or of both."""
+        """What stands in brackets behind a title: numbers of this run, of the reference run, of both, of a phantom."""
+        if of == "phantom":
+            return "phantom"
         if of == "both":
             return f"reference run: real data, this run: {self.on_what}"
         return self.on_what if of == "run" else "reference run: real data"

@@ -43,9 +43,26 @@ pio.templates["book"] = go.layout.Template(
 
 def class_bars_by(counts: pd.DataFrame, title: str) -> go.Figure:
     """Number of films in each class (columns), side by side for each split (rows)."""
-    figure = go.Figure().update_layout(title=title, yaxis_title="films", margin_b=LEGEND_ROOM)
+    figure = grouped_bars(counts, "films", title)
+    for bars, name in zip(figure.data, counts, strict=True):
+        bars.text = counts[name]
+    return figure
+
+
+def stacked_bars(counts: pd.DataFrame, axis: str, title: str) -> go.Figure:
+    """A bar a row of a table, lying, made up of its columns."""
+    figure = go.Figure().update_layout(title=title, xaxis_title=axis, barmode="stack", margin_b=LEGEND_ROOM + 20)
     for colour, name in zip(cycle(COLOURS), counts, strict=False):
-        figure.add_bar(x=counts.index, y=counts[name], text=counts[name], name=figure_safe(name), marker_color=colour)
+        names = [figure_safe(str(row)) for row in counts.index]
+        figure.add_bar(x=counts[name], y=names, orientation="h", name=figure_safe(str(name)), marker_color=colour)
+    return figure.update_yaxes(autorange="reversed")
+
+
+def grouped_bars(values: pd.DataFrame, axis: str, title: str) -> go.Figure:
+    """Bars side by side: a group a row of a table, a colour a column."""
+    figure = go.Figure().update_layout(title=title, yaxis_title=axis, margin_b=LEGEND_ROOM)
+    for colour, name in zip(cycle(COLOURS), values, strict=False):
+        figure.add_bar(x=values.index, y=values[name], name=figure_safe(str(name)), marker_color=colour)
     return figure
 
 

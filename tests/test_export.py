@@ -41,7 +41,9 @@ from medutils.training import loop
 SIZE = 32
 TINY = Architecture(size=SIZE, channels=1, widths=(4, 8), dense=8)
 RESNET = Architecture(size=64, channels=1, backbone="resnet18", dense=0, average=True)
+FASTAI = replace(RESNET, channels=3, backbone="tf_efficientnet_lite0", head="fastai", mean=(0.5,), deviation=(0.5,))
 TWO, THREE = ("NORMAL", "PNEUMONIA"), ("COVID", "NORMAL", "PNEUMONIA")
+SIX = ("Bacterial Pneumonia", "COVID-19", "Normal", "Other Findings", "TB", "Viral Pneumonia")
 DATA = TrainedOn(name="kermany_chest_xray", kind="phantom", sha256="0" * 64)
 
 
@@ -316,6 +318,24 @@ def test_of_three_classes_the_most_probable_is_decided_and_the_positive_one_is_f
     assert table["decision"].tolist() == ["PNEUMONIA", "COVID"]
     assert table["reaches_threshold"].tolist() == [True, True]
     assert table.filter(like="prob_").sum(axis=1).tolist() == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("classes", [TWO, SIX], ids=["two classes", "six classes"])
+def test_a_network_with_the_head_of_fastai_has_a_logit_a_class_and_predicts_films(
+    classes: tuple[str, ...], folder: Path
+):
+    before = network(FASTAI, len(classes))
+    save_model(folder / "fastai.pt", before, about(FASTAI, classes, threshold=0.1, temperature=1.0))
+    table = load_model(folder / "fastai.pt").predict([folder / "films"]).table
+    assert [Path(file).name for file in table["file"]] == ["bright.png", "dark.png"]
+    pictures = (Image.open(file).resize((64, 64), Image.Resampling.BILINEAR) for file in table["file"])
+    said = loop.predict(before, torch.from_numpy(np.stack([np.array(picture) for picture in pictures])))
+    assert said.shape == (2, len(classes))
+    found = table[[f"prob_{name}" for name in classes]].to_numpy()
+    np.testing.assert_allclose(found, said.softmax(1).numpy(), atol=1e-3)
+    np.testing.assert_allclose(found.sum(1), 1)
+    with pytest.raises(InputError, match="another design or number of classes"):
+        save_model(folder / "other.pt", before, about(FASTAI, THREE))
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_predicted(folder: Path):

@@ -42,6 +42,8 @@ def drawn() -> go.Figure:
         (PHANTOM, "reference", "reference run: real data"),
         (PHANTOM, "both", "reference run: real data, this run: phantom"),
         (REAL, "both", "reference run: real data, this run: real data"),
+        (PHANTOM, "phantom", "phantom"),
+        (REAL, "phantom", "phantom"),
     ],
 )
 def test_a_title_says_whose_numbers_it_holds_and_what_they_were_made_from(shown, page: Page, of, words: str):

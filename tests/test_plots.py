@@ -16,6 +16,32 @@ def test_distributions_have_a_panel_a_column_and_no_empty_frame():
     assert drawn == list("abcde")
 
 
+COUNTS = pd.DataFrame({"a<b>": [1, 2], "c": [3, 0]}, index=["x$", "y"])
+
+
+def test_bars_are_stacked_in_a_bar_a_row_in_the_order_of_the_table():
+    figure = plots.stacked_bars(COUNTS, "films", "Where from")
+    assert [(bar.name, list(bar.x)) for bar in figure.data] == [("a&lt;b&gt;", [1, 2]), ("c", [3, 0])]
+    assert {tuple(bar.y) for bar in figure.data} == {("x&#36;", "y")}
+    assert (figure.layout.barmode, figure.layout.yaxis.autorange) == ("stack", "reversed")
+    assert figure.layout.xaxis.title.text == "films"
+
+
+def test_bars_are_grouped_by_row_with_a_colour_a_column():
+    figure = plots.grouped_bars(COUNTS, "accuracy", "Three ways")
+    assert [(bar.name, list(bar.y)) for bar in figure.data] == [("a&lt;b&gt;", [1, 2]), ("c", [3, 0])]
+    assert len({bar.marker.color for bar in figure.data}) == 2
+    assert figure.layout.yaxis.title.text == "accuracy" and figure.layout.barmode is None
+    counted = plots.class_bars_by(COUNTS, "Films")
+    assert [list(bar.text) for bar in counted.data] == [[1, 2], [3, 0]]
+
+
+def test_more_columns_than_colours_go_round():
+    wide = pd.DataFrame([range(7)], columns=list("abcdefg"))
+    for bars in (plots.stacked_bars(wide, "films", "Seven"), plots.grouped_bars(wide, "films", "Seven")):
+        assert len(bars.data) == 7
+
+
 def results() -> pd.DataFrame:
     return pd.DataFrame(
         {

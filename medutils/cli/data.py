@@ -1,12 +1,17 @@
 """The commands `medutils data ...`: what datasets there are, and getting, checking, making and auditing one."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medutils.errors import InputError
+
+if TYPE_CHECKING:
+    from medutils.data.loaded import Loaded
+    from medutils.data.manifest import Located
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,12 +19,22 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="The dataset's name, as `medutils data list` gives it.")]
+NameOrFolder = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FOLDER",
+        help="The dataset's name, as `medutils data list` gives it, or a folder with a folder of films for each class.",
+    ),
+]
 Data = Annotated[str, typer.Option(help="auto, phantom, or the path of a file or folder.")]
 Out = Annotated[
     Path | None,
     typer.Option(file_okay=False, help="Folder to write into; the cache, where chapters look, when left out."),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Another number draws another phantom; needs --out.")]
+PatientPattern = Annotated[
+    str, typer.Option(help="A regular expression whose one group finds the patient in a file's name; of a folder only.")
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file as well.")]
 
 
@@ -128,23 +143,47 @@ def make(name: Name, out: Out = None, seed: Seed = None) -> None:
 
 
 @app.command()
-def audit(name: Name, data: Data = "auto", json_file: JsonFile = None) -> None:
+def audit(
+    name: NameOrFolder, data: Data = "auto", patient_pattern: PatientPattern = "", json_file: JsonFile = None
+) -> None:
     """Look for what in a dataset could fool a model: overlap, duplicates, and what gives the class away."""
     from rich.console import Console
 
     from medutils.data.audit import audit as audit_dataset
     from medutils.data.audit import report
-    from medutils.data.registry import load
     from medutils.files import printable, write_json
 
-    loaded, located = load(name, data)
+    loaded, located = _opened(name, data, patient_pattern)
     found = audit_dataset(loaded)
     console = Console()
-    typer.echo(printable(f"{name} ({located.kind}): {located.path}"))
+    typer.echo(printable(f"{located.name} ({located.kind}): {located.path}"))
     for table in report(found):
         console.print(table)
+    for sentence in found.said:
+        typer.echo(printable(sentence))
     if json_file:
-        write_json(json_file, {"name": name, "kind": located.kind, **found.to_json()})
+        write_json(json_file, {"name": located.name, "kind": located.kind, **found.to_json()})
+
+
+def _opened(name: str, data: str, patient_pattern: str) -> "tuple[Loaded, Located]":
+    """The dataset of a manifest or, where none has the name, a folder of class folders, and where it is."""
+    from medutils.data.audit import read_folder
+    from medutils.data.manifest import Located, kind_of, manifest_names
+    from medutils.data.registry import load
+
+    names = manifest_names()
+    if name in names:
+        if patient_pattern:
+            raise InputError(f"--patient-pattern: found '{patient_pattern}' for the dataset {name}; expected a folder")
+        loaded, located = load(name, data)
+        return loaded, replace(located, name=name)
+    if not (os.sep in name or os.path.lexists(name)):
+        raise InputError(f"dataset '{name}' is not known, nor is there such a folder; there are {', '.join(names)}")
+    if data != "auto":
+        raise InputError(f"--data: found {data} and the folder {name}; expected it with a dataset's name only")
+    folder = Path(name).expanduser().absolute()
+    loaded = read_folder(folder, patient_pattern)
+    return loaded, Located(folder.resolve().name, kind_of(folder), folder)
 
 
 def _where(name: str) -> str:

@@ -6,8 +6,8 @@ differ between classes and splits. An audit holds numbers and file names of the 
 numbers alone.
 """
 
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,15 @@ import numpy as np
 import pandas as pd
 
 from medutils.bootstrap import by_patient, interval, patient_codes, resampled
+from medutils.data.chest_xray import INDEX, NO_DATA, load_films
 from medutils.data.images import VOLUMES, read_image
 from medutils.data.loaded import Loaded
-from medutils.data.shortcuts import FOLDS, called_by_regression, features, folds_by_patient
+from medutils.data.shortcuts import FOLDS, called_by_regression, features, folds_by_patient, too_small
 from medutils.data.splits import of_pictures, overlap
 from medutils.data.verify import over_files
 from medutils.errors import InputError
 from medutils.files import explain, printable, sha256
+from medutils.tables import few
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,9 +35,10 @@ NEAR_CORRELATION = 0.98
 THUMBNAIL, FREQUENCIES = 32, 8
 BLOCK = 512
 RESAMPLES = 1000
-SHOWN = 40
+SHOWN, REASONS = 40, 6
 NOT_LABELLED = "Not labelled"
 COLUMNS = ["predictor", "measure", "value", "low", "high"]  # of what tells the class
+SHARES, CRAMER = ("accuracy", "balanced accuracy"), "Cramer's V"
 PREDICTORS = {"source": "source", "image size": "image_size"}
 ACROSS = ("split", "label", "patient")
 LOOKED = ("sha256", "height", "width", "mean", "sd", "bytes", "format", "thumbnail")
@@ -45,7 +48,8 @@ LOOKED = ("sha256", "height", "width", "mean", "sd", "bytes", "format", "thumbna
 class Audit:
     """The numbers of an audit, and its tables.
 
-    numbers: records, patients, pictures, distinct contents, groups and pairs of (near-)identical ones
+    numbers: records, patients, those in two classes, pictures, distinct contents, groups and pairs of (near-)identical
+        ones, what was left out
     prevalence: split, label, records, patients, share of the split's records
     overlap: first, second (splits), patients, files (what both have)
     identical: one row a group of identical files: files, splits, labels, patients, each a tuple
@@ -54,6 +58,7 @@ class Audit:
     association: predictor, measure, value, low, high (95 % interval by patient; none for the baseline)
     appearance: label, pictures, sizes (how many), height, width (medians), mean, sd (grey level, 0 to 255)
     left_out: file, reason; what the loader skipped and what cannot be opened
+    said: sentences on what the tables cannot tell and why, and last on how to read them
     """
 
     numbers: dict[str, int]
@@ -64,6 +69,7 @@ class Audit:
     association: pd.DataFrame
     appearance: pd.DataFrame
     left_out: pd.DataFrame
+    said: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The numbers and the tables that hold no file name, for `write_json`."""
@@ -72,31 +78,70 @@ class Audit:
         return {"numbers": self.numbers, "near": {"bits": NEAR_BITS, "correlation": NEAR_CORRELATION}, **tables}
 
 
+def read_folder(folder: Path, patient_pattern: str = "") -> Loaded:
+    """Read a folder of class folders as `load_films` does; beside an index, classes left without a film are skipped.
+
+    Raises `InputError` when `folder` is none, and whatever `load_films` raises.
+    """
+    if not folder.is_dir():
+        found = "it is a file" if folder.exists() else "it does not exist"
+        raise InputError(f"{folder}: {found}; expected a folder that holds a folder of films for each class")
+    loaded = load_films(folder, patient_pattern)
+    if not (folder / INDEX).is_file():
+        return loaded
+    named = {file.partition("/")[0] for file, _ in loaded.skipped if "/" in file}
+    named |= {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink()}
+    known = {*loaded.records["label"]}
+    gone = sorted(name for name in named - known if not name.startswith(".") and name.lower() not in NO_DATA)
+    return replace(
+        loaded, skipped=(*loaded.skipped, *((name, f"a class folder without a film of {INDEX}") for name in gone))
+    )
+
+
 def audit(loaded: Loaded, root: Path = Path(), seed: int = 0) -> Audit:
     """Audit a dataset's records; each picture file they name is opened once.
 
     `root` is put before paths that are relative. Files that cannot be opened are counted as `unreadable`, named and
-    left out. Intervals come from resampling patients with `seed`.
+    left out. What tells the class is judged on the records whose picture can be opened, where there are pictures, and
+    on classes with patients enough. Intervals come from resampling patients with `seed`.
     """
     records = loaded.records.reset_index(drop=True)
     pictures, unreadable = _looked_at(records, root)
     identical, near = identical_files(pictures), near_identical(pictures)
-    with_size = records.assign(image_size=_sizes(pictures).reindex(records.index))
+    left_out = pd.DataFrame([*loaded.skipped, *unreadable], columns=["file", "reason"])
+    judged = pictures if len(pictures) else records
+    small = dict.fromkeys(sorted({*records["label"]} - {*judged["label"]}), 0) | too_small(judged)
+    told = _associations(judged[~judged["label"].isin(small)], seed)
     return Audit(
         numbers={
             "records": len(records),
             "patients": records["patient"].nunique(),
+            "patients_in_two_classes": len(_in_two_classes(records)),
             **_cells(loaded),
             **_pictures_counted(records, pictures, identical, near),
+            "left_out": len(left_out),
         },
         prevalence=prevalence(records, loaded.unlabelled),
         overlap=overlap(records, pictures["sha256"].astype(str).reindex(records.index, fill_value="")),
         identical=identical,
         near=near,
-        association=pd.concat([_associations(with_size, seed), _without_looking(pictures, seed)], ignore_index=True),
+        association=told,
         appearance=appearance(pictures),
-        left_out=pd.DataFrame([*loaded.skipped, *unreadable], columns=["file", "reason"]),
+        left_out=left_out,
+        said=(
+            *_left_out_said(left_out),
+            *_patients_said(records, loaded.unmatched),
+            *(_classes_said(judged, small, told) if records["label"].nunique() > 1 else ()),
+        ),
     )
+
+
+def _in_two_classes(records: pd.DataFrame) -> list[str]:
+    """The patients that have records of more than one class; of many targets a patient, none."""
+    if "target" in records:
+        return []
+    classes = records.groupby("patient")["label"].nunique()
+    return [*classes.index[classes > 1]]
 
 
 def _cells(loaded: Loaded) -> dict[str, int]:
@@ -195,10 +240,10 @@ def appearance(pictures: pd.DataFrame) -> pd.DataFrame:
     """Size and grey level of the pictures of each label: medians of height and width, means of mean and deviation."""
     if pictures.empty:
         return pd.DataFrame(columns=["label", "pictures", "sizes", "height", "width", "mean", "sd"])
-    groups = pictures.assign(size=_sizes(pictures)).groupby("label", sort=True)
+    groups = pictures.groupby("label", sort=True)
     return groups.agg(
-        pictures=("size", "size"),
-        sizes=("size", "nunique"),
+        pictures=("image_size", "size"),
+        sizes=("image_size", "nunique"),
         height=("height", "median"),
         width=("width", "median"),
         mean=("mean", "mean"),
@@ -218,7 +263,7 @@ def association(records: pd.DataFrame, column: str, seed: int = 0) -> pd.DataFra
 
     values = _judged(records, _called_by_majority(records, column, seed), seed)
     table = pd.crosstab(records[column], records["label"]).to_numpy()
-    values["Cramer's V"] = (float(contingency_association(table, method="cramer")), np.nan, np.nan)
+    values[CRAMER] = (float(contingency_association(table, method="cramer")), np.nan, np.nan)
     return _measures(values)
 
 
@@ -236,17 +281,6 @@ def _judged(records: pd.DataFrame, called: pd.Series, seed: int) -> dict[str, tu
 
 def _measures(values: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
     return pd.DataFrame([(name, *row) for name, row in values.items()], columns=["measure", "value", "low", "high"])
-
-
-def _without_looking(pictures: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """How well each of `shortcuts.features` tells the class, where there are two and enough patients of each."""
-    found = [pd.DataFrame(columns=COLUMNS)]
-    if len(pictures) and pictures["label"].nunique() > 1:
-        for name, x in features(pictures).items():
-            with suppress(InputError):  # a class has fewer patients than there are folds
-                called = called_by_regression(pictures, x, seed)
-                found.append(_measures(_judged(pictures, called, seed)).assign(predictor=name))
-    return pd.concat(found[1:] or found, ignore_index=True)[COLUMNS]
 
 
 def _called_by_majority(records: pd.DataFrame, column: str, seed: int) -> pd.Series:
@@ -276,15 +310,94 @@ def _interval(right: np.ndarray, group: np.ndarray, patients: pd.Series, seed: i
     return float(draws[0]), *interval(draws[1:])
 
 
-def _associations(records: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """`association` for the source and the picture's size, where they vary and every class has patients enough."""
+def _associations(judged: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """How well the source and the size tell the class, where they vary, and, of pictures, `shortcuts.features`."""
     found = [pd.DataFrame(columns=COLUMNS)]
-    for predictor, column in PREDICTORS.items():
-        known = records[records[column].notna()]
-        if known[column].nunique() > 1 and known["label"].nunique() > 1:
-            with suppress(InputError):  # a class has fewer patients than there are folds
-                found.append(association(known, column, seed).assign(predictor=predictor))
+    if judged["label"].nunique() > 1:
+        for predictor, column in PREDICTORS.items():
+            if column in judged and judged[column].nunique() > 1:
+                found.append(association(judged, column, seed).assign(predictor=predictor))
+        for predictor, x in features(judged).items() if "thumbnail" in judged else ():
+            called = called_by_regression(judged, x, seed)
+            found.append(_measures(_judged(judged, called, seed)).assign(predictor=predictor))
     return pd.concat(found[1:] or found, ignore_index=True)[COLUMNS]
+
+
+def _left_out_said(left_out: pd.DataFrame) -> Iterator[str]:
+    reasons = left_out.groupby("reason", sort=False)["file"].agg(["size", "first"])
+    for reason, number, first in reasons.head(REASONS).itertuples():
+        yield f"Left out: {number:,}, the first {first}: {reason}."
+    if len(left_out):
+        yield f"Mend what is left out ({len(left_out):,}) where it is a film, for a model would miss it too."
+
+
+def _patients_said(records: pd.DataFrame, unmatched: tuple[str, ...]) -> Iterator[str]:
+    if unmatched:
+        yield (
+            f"The patient of {len(unmatched):,} of {len(records):,} records is not known, and each counts as a patient "
+            "of its own: intervals may be too narrow, and a patient on both sides of a split is not seen; name the "
+            f"patients in an {INDEX} or with --patient-pattern."
+        )
+    if both := _in_two_classes(records):
+        yield (
+            f"Patients with records of two classes or more: {len(both):,} ({few(both, 3)}); keep a patient's films "
+            "together on one side of every split, or, where one name stands for several people, tell them apart."
+        )
+
+
+def _classes_said(judged: pd.DataFrame, small: dict[str, int], told: pd.DataFrame) -> Iterator[str]:
+    """What cannot be told of the classes, and how to read what can."""
+    if small:
+        named = few([f"'{label}' has {patients}" for label, patients in small.items()])
+        yield (
+            f"Too small for five folds by patient, which need {FOLDS} patients a class, each counted where most of "
+            f"their records are: {named}; copies, overlap and size are audited, but not what tells such a class: add "
+            "patients, or leave it out of the model."
+        )
+    sources = _classes_of_sources(judged)
+    if len(sources) == 1:
+        yield (
+            f"The source tells nothing of the class: there is one source, '{sources[0][0]}'; if the films come from "
+            f"several places, name them in an {INDEX}."
+        )
+    elif alone := [f"'{source}' ('{labels[0]}')" for source, labels in sources if len(labels) == 1]:
+        yield (
+            f"Sources with one class only: {few(alone)}; within such a source nothing can be told from looking: the "
+            "source is the class."
+        )
+    yield _how_to_read(judged[~judged["label"].isin(small)], told)
+
+
+def _classes_of_sources(judged: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    return [(source, sorted(set(labels))) for source, labels in judged.groupby("source")["label"]]
+
+
+def _how_to_read(kept: pd.DataFrame, told: pd.DataFrame) -> str:
+    """Which predictor that knows nothing of what the pictures show comes nearest to a model, and what to do."""
+    if kept["label"].nunique() < 2:
+        return "How to read this: what tells the class could not be judged, nor can a model be: add patients first."
+    shares = kept["label"].value_counts(normalize=True).sort_index()
+    majority = f"{shares.max():.1%} for always saying '{shares.idxmax()}', the majority class"
+    accuracy = told[told["measure"] == "accuracy"]
+    if accuracy.empty:
+        return f"How to read this: no shortcut could be tried, so compare your model with {majority}."
+    best = accuracy.loc[accuracy["value"].idxmax()]
+    better = "against" if best["low"] > shares.max() else "no better than"
+    return (
+        f"How to read this: of what knows nothing of what the pictures show, the {best['predictor']} comes nearest to "
+        f"a model's accuracy with {best['value']:.1%} (95% interval {best['low']:.1%} to {best['high']:.1%}; {better} "
+        f"{majority}): compare your model with it on the same patients, and {_tests(kept)}."
+    )
+
+
+def _tests(kept: pd.DataFrame) -> str:
+    """What to test a model on, by the sources there are."""
+    sources = _classes_of_sources(kept)
+    if len(sources) == 1:
+        return "test it on films of a second source"
+    if mixed := [f"'{source}'" for source, labels in sources if len(labels) > 1]:
+        return f"test it inside one source ({few(mixed)}), and on one that was left out of training"
+    return "get films of two classes from one source to test it inside that: no source here has two"
 
 
 def _has_picture(records: pd.DataFrame) -> pd.Series:
@@ -302,7 +415,8 @@ def _looked_at(records: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[tu
     looked = pd.DataFrame(
         [{} if isinstance(row, str) else row for row in seen], with_picture.index, columns=list(LOOKED)
     )
-    return pd.concat([with_picture, looked], axis=1)[looked["sha256"].notna()], unreadable
+    pictures = pd.concat([with_picture, looked], axis=1)[looked["sha256"].notna()]
+    return pictures.assign(image_size=_sizes(pictures)), unreadable
 
 
 def look(path: Path) -> dict[str, Any] | str:
@@ -346,6 +460,19 @@ def _sizes(pictures: pd.DataFrame) -> pd.Series:
     return height + " x " + width  # text even where there is no picture
 
 
+def _told(association: pd.DataFrame) -> pd.DataFrame:
+    """`association` to be read: a row a predictor, the majority class first, and each interval below its value."""
+    rows: list[dict[str, Any]] = []
+    for predictor, found in association.set_index("measure").groupby("predictor", sort=False):
+        if not rows:
+            baseline = {share: f"{found.loc[f'baseline {share}', 'value']:.3f}" for share in SHARES}
+            rows.append({"predictor": "majority class", **baseline})
+        of_share = found.loc[[*SHARES]].itertuples()
+        told = {share: (f"{value:.3f}", f"{low:.3f} to {high:.3f}") for share, _, value, low, high in of_share}
+        rows.append({"predictor": predictor, **told, CRAMER: found["value"].get(CRAMER)})
+    return pd.DataFrame(rows)
+
+
 def _rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
     """Numbers with so many digits after the point, and None, not NaN, where there is none."""
     return table.round(digits).astype(object).where(table.notna(), None)
@@ -372,7 +499,7 @@ def report(found: Audit) -> "list[Table]":
 
     numbers = pd.DataFrame(found.numbers.items(), columns=["what", "count"])
     frames = {"Numbers": numbers, "Labels": found.prevalence, "What splits share": found.overlap}
-    frames |= {"What tells the class": found.association, "Size and grey level": found.appearance}
+    frames |= {"What tells the class": _told(found.association), "Size and grey level": found.appearance}
     frames |= {"Identical files": found.identical, "Near-identical pictures": _pairs(found.near)}
     frames |= {"Left out": found.left_out}
     tables = []

@@ -157,7 +157,7 @@ class Films:
 
 def open_films(
     data: str = "auto",
-    positive: str = "",
+    positive: str | None = "",
     patient_pattern: str = "",
     seed: int = 0,
     *,
@@ -169,7 +169,8 @@ def open_films(
     Parameters
     ----------
     data: `auto`, `phantom`, or the user's own folder, which is read by what it holds (see `load_films`)
-    positive: the class a positive decision means; where empty, see `_positive`
+    positive: the class a positive decision means; where empty, see `_positive`; None where no class of
+        several is
     patient_pattern: a regular expression that finds the patient in a file's name
     seed: draws the patients of the test films, where the folder sets none apart
     dataset: any dataset of films, by its name in `data_manifests`
@@ -199,7 +200,7 @@ def open_films(
 
 
 def find_films(
-    data: str = "auto", positive: str = "", patient_pattern: str = "", *, dataset: str = "kermany_chest_xray"
+    data: str = "auto", positive: str | None = "", patient_pattern: str = "", *, dataset: str = "kermany_chest_xray"
 ) -> Located:
     """Find the films, or make the phantom, and look at their names alone; see `open_films`."""
     return _named(data, dataset, positive, patient_pattern).located
@@ -214,7 +215,7 @@ class _Named(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _named(data: str, dataset: str, positive: str, patient_pattern: str) -> _Named:
+def _named(data: str, dataset: str, positive: str | None, patient_pattern: str) -> _Named:
     entry = registry.dataset(dataset, "films")
     located = registry.find(dataset, data)
     if data in ("auto", "phantom") and not patient_pattern:
@@ -224,8 +225,10 @@ def _named(data: str, dataset: str, positive: str, patient_pattern: str) -> _Nam
     if data not in ("auto", "phantom") and located.kind == "real":
         located = replace(located, name=located.path.name)  # the user's own folder bears its own name
     classes = sorted(set(loaded.records["label"]))
-    positive, guessed = _positive(classes, positive, load_manifest(dataset).positive)
-    ordered = (*(name for name in classes if name != positive), positive)
+    ordered, guessed = tuple(classes), ""
+    if positive is not None or len(classes) == 2:
+        last, guessed = _positive(classes, positive or "", load_manifest(dataset).positive)
+        ordered = (*(name for name in classes if name != last), last)
     _check_enough(located.path, loaded.records, ordered)
     notes = [guessed] if guessed else []
     index = located.path / INDEX

@@ -45,6 +45,16 @@ def folds_by_patient(records: pd.DataFrame, seed: int) -> pd.Series:
     return records["patient"].map(assign_patients(records, parts, seed)).astype(int)
 
 
+def too_small(records: pd.DataFrame) -> dict[str, int]:
+    """The patients of each class that `folds_by_patient` refuses; one counts where most of their records are."""
+    sizes = records.groupby(["patient", "label", "source"]).size().reset_index(name="records")
+    by_size = sizes.sort_values(["records", "label", "source"], ascending=[False, True, True])
+    patients = by_size.drop_duplicates("patient")["label"].value_counts()
+    return {
+        label: int(patients.get(label, 0)) for label in sorted(set(records["label"])) if patients.get(label, 0) < FOLDS
+    }
+
+
 def called_by_regression(records: pd.DataFrame, x: np.ndarray, seed: int) -> pd.Series:
     """The class that a logistic regression gives each record, fitted on the other four of `folds_by_patient`."""
     from sklearn.linear_model import LogisticRegression

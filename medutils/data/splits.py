@@ -46,14 +46,17 @@ def split_by_patient(
 def assign_patients(records: pd.DataFrame, parts: Mapping[str, float], seed: int) -> dict[str, str]:
     """Assign each patient of `records` to one of `parts`, whose values are the share of records each should get.
 
-    A patient counts for the class that most of their records have. Within a class, patients come in the order of their
-    hash, and each goes to the part that lacks most records; the last ones fill parts that are still empty.
+    A patient counts for the class and the source that most of their records have. Within a class and a source, patients
+    come in the order of their hash, and each goes to the part that lacks most records; the last ones fill parts that
+    are still empty. A source with fewer patients of a class than there are parts joins the largest one of that class.
     """
-    sizes = records.groupby(["patient", "label"], sort=True).size().reset_index(name="records")
-    stratum = sizes.sort_values(["records", "label"], ascending=[False, True]).drop_duplicates("patient")
+    sizes = records.groupby(["patient", "label", "source"], sort=True).size().reset_index(name="records")
+    sizes["stratum"] = _strata(sizes, len(parts))
+    by_size = sizes.sort_values(["records", "label", "source"], ascending=[False, True, True])
+    stratum = by_size.drop_duplicates("patient")
     total = sizes.groupby("patient")["records"].sum()
     assigned: dict[str, str] = {}
-    for label, group in stratum.groupby("label", sort=True):
+    for (label, _), group in stratum.groupby(["label", "stratum"], sort=True):
         patients = sorted(group["patient"], key=lambda patient: _order(seed, patient))
         if len(patients) < len(parts):
             raise InputError(
@@ -68,6 +71,22 @@ def assign_patients(records: pd.DataFrame, parts: Mapping[str, float], seed: int
             lacking[part] -= int(total[patient])
             empty = [name for name in empty if name != part]
     return assigned
+
+
+def _strata(sizes: pd.DataFrame, least: int) -> pd.Series:
+    """The source that each row of patient, label, source, records is drawn with."""
+    first = sizes.sort_values(["records", "label", "source"], ascending=[False, True, True]).drop_duplicates("patient")
+    patients = first.groupby(["label", "source"])["patient"].size().rename("patients").reset_index()
+    by_size = patients.sort_values(["patients", "source"], ascending=[False, True])
+    largest = by_size.drop_duplicates("label").set_index("label")["source"]
+    few_of = {(row.label, row.source) for row in patients.itertuples() if row.patients < least}
+    return pd.Series(
+        [
+            largest.get(label, source) if (label, source) in few_of else source
+            for label, source in zip(sizes["label"], sizes["source"], strict=True)
+        ],
+        sizes.index,
+    )
 
 
 def _order(seed: int, patient: str) -> bytes:

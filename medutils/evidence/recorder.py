@@ -66,14 +66,15 @@ class Results:
         """The numbers of this run so far."""
         return Numbers(self.as_dict())
 
-    def tell(self, clause: Clause, difference: str = "", share: str = "") -> str:
+    def tell(self, clause: Clause, difference: str = "", share: str = "", needs: str = "") -> str:
         """A result told of the reference run, then of this run, with a warning where the two disagree.
 
         difference: a metric that is a difference; in this run it may lie on another side of 0 than on real data
         share: an experiment's number between 0 and 1; in this run it may lie far from that of real data
+        needs: a metric that a run may lack, because what it is of was not asked for: nothing is told of such a run
         """
         real, run = real_numbers(self.chapter), self.numbers
-        text = on_both(clause, real, run, self.on_what)
+        text = on_both(clause, real, run, self.on_what, needs)
         if difference:
             text += other_than_real(real.metric(difference), run.metric(difference), self.on_what)
         if share:

@@ -1,11 +1,13 @@
 """Sentences that tell a result twice: what real data gave in the reference run, and what this run gives."""
 
 from collections.abc import Callable
+from math import isnan
 
 from medutils.evaluation import Estimate, verdict
 from medutils.evidence.reference import Numbers
 
 Clause = Callable[[Numbers], str]  # tells a result of a run, without a full stop
+NOT_YET, NOT_RUN = "It has not been run on real data yet.", "This run was not asked for it."
 SAID = {"above": "above 0", "below": "below 0", "holds 0": "not told from 0", "undefined": "not defined"}
 
 
@@ -14,11 +16,13 @@ def on_real(clause: Clause, real: Numbers) -> str:
     return f"On real data {clause(real)}."
 
 
-def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str) -> str:
-    """What real data gave in the reference run, then what this run gives."""
+def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str, needs: str = "") -> str:
+    """What real data gave in the reference run, then what this run gives; nothing of one without the metric `needs`."""
     here = "In this run" if on_what == "real data" else f"In this run, on a {on_what},"
     there = f"In the reference run {clause(real)}." if on_what == "real data" else on_real(clause, real)
-    return f"{there} {here} {clause(run)}."
+    parts = ((there, real, NOT_YET), (f"{here} {clause(run)}.", run, NOT_RUN))
+    lacks = [bool(needs) and isnan(numbers.metric(needs).value) for _, numbers, _ in parts]
+    return " ".join(missing if lack else told for (told, _, missing), lack in zip(parts, lacks, strict=True))
 
 
 def other_than_real(real: Estimate, run: Estimate, on_what: str) -> str:

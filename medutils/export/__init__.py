@@ -2,7 +2,7 @@
 
 from medutils.export.about import About, TrainedOn, model_card
 from medutils.export.film import FilmInput, image_files
-from medutils.export.heat_maps import heat_map, overlay, write_heat_maps
+from medutils.export.heat_maps import heat_map, heat_maps, overlay, write_heat_maps
 from medutils.export.model import MODEL, ExportedModel, Predictions, load_model, save_model
 from medutils.export.table import TableInput
 
@@ -15,6 +15,7 @@ __all__ = [
     "TableInput",
     "TrainedOn",
     "heat_map",
+    "heat_maps",
     "image_files",
     "load_model",
     "model_card",

@@ -10,7 +10,7 @@ from medutils.evaluation import Estimate, at_bound, metric_name
 from medutils.evaluation.calibrate import TEMPERATURES
 from medutils.export.film import FilmInput
 from medutils.export.table import TableInput
-from medutils.tables import markdown_safe
+from medutils.tables import markdown_safe, rest
 
 LIBRARIES = ("torch", "timm", "numpy", "pandas", "pillow")
 
@@ -42,6 +42,7 @@ class About(BaseModel):
     reads: its kind of input, how that is read, and the sizes of the network; another kind (a study of several series)
         is another class beside `TableInput` and `FilmInput`
     classes: the positive one last
+    healthy: of several classes, that of the healthy, if one is: the threshold is then for its contrary
     threshold, threshold_rule: the probability from which on the positive class is called, and how it was chosen
     temperature: what logits are divided by to be calibrated; 1 where nothing was fitted
     metrics: by name, each with its interval
@@ -53,6 +54,7 @@ class About(BaseModel):
     title: Text
     reads: Annotated[TableInput | FilmInput, Field(discriminator="kind")]
     classes: tuple[Text, ...] = Field(min_length=2)
+    healthy: str = ""
     threshold: float = Field(ge=0, le=1)
     threshold_rule: Text
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -65,6 +67,8 @@ class About(BaseModel):
     def _classes_differ(self) -> "About":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes are {', '.join(self.classes)}; expected each once")
+        if self.healthy and self.healthy not in self.classes:
+            raise ValueError(f"healthy is {self.healthy}; expected one of {', '.join(self.classes)}")
         return self
 
     @property
@@ -73,7 +77,8 @@ class About(BaseModel):
 
     @property
     def positive(self) -> str:
-        return self.classes[-1]
+        """What the threshold is for: the last class, or all but the healthy."""
+        return rest(self.healthy) if self.healthy else self.classes[-1]
 
     def notes(self) -> tuple[str, ...]:
         """What must be said beside every probability: that the temperature found no optimum, where it did not."""
@@ -95,8 +100,8 @@ def model_card(about: About) -> str:
     sections = {
         "Intended use": f"Teaching: to see what such a network does on a {reads.noun}, and where it fails. It must "
         "have no part in any decision on a patient.",
-        "What it is": f"{reads.in_words()} Classes: {', '.join(map(markdown_safe, about.classes))}; the positive one "
-        f"is {positive}.",
+        "What it is": f"{reads.in_words()} Classes: {', '.join(map(markdown_safe, about.classes))}"
+        f"{'' if about.healthy else f'; the positive one is {positive}'}.",
         "Data": f"{markdown_safe(str(about.data))}; SHA-256 `{about.data.sha256}`.",
         "Threshold": f"A {reads.noun} is called {positive} from a {'calibrated ' if fitted else ''}probability of "
         f"{about.threshold:.3f} on, {about.threshold_rule}.{scaled}",

@@ -45,7 +45,7 @@ class FilmInput(BaseModel):
         """Whether a network is of this design and gives the logits of so many classes."""
         if not isinstance(network, FilmClassifier) or network.design != self.design:
             return False
-        return network.head.last.out_features == (1 if classes == 2 else classes)
+        return network.logits == (1 if classes == 2 and self.design.head == "dense" else classes)
 
     def example(self) -> Tensor:
         """One film of an even grey, (1, size, size)."""

@@ -28,22 +28,26 @@ def heat_map(model: ExportedModel, film: NDArray[np.uint8]) -> NDArray[np.float3
     nothing does, or all does alike, is 0 all over. After Selvaraju et al. (2017). Raises `InputError` for a model that
     takes no films.
     """
+    if not isinstance(model.network, FilmClassifier):
+        raise InputError(f"heat maps: found a model for a {model.about.kind}; expected one for films")
+    return heat_maps(model.network, film[None], [-1])[0]  # the positive class, of one logit or of many
+
+
+def heat_maps(network: FilmClassifier, films: NDArray[np.uint8], classes: Sequence[int]) -> NDArray[np.float32]:
+    """Grad-CAM of one class number a film, for films (n, size, size): (n, size, size), each 0 to 1; see `heat_map`."""
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.image import scale_cam_image
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    network = model.network
-    if not isinstance(network, FilmClassifier):
-        raise InputError(f"heat maps: found a model for a {model.about.kind}; expected one for films")
     first, rest = _halves(network)
     with torch.no_grad():
         prepare = network.preprocess
-        maps = first(prepare.standardise(prepare(torch.from_numpy(film)[None]))).float()
+        maps = first(prepare.standardise(prepare(torch.from_numpy(films)))).float()
     # Only what follows the maps is differentiated: a frozen backbone has no gradients to offer, and needs none.
     hook = nn.Identity()
     cam = GradCAM(nn.Sequential(hook, rest), [hook])
-    heat = cam(maps.requires_grad_(), [ClassifierOutputTarget(-1)])  # the positive class, of one logit or of many
-    return scale_cam_image(scale_cam_image(heat, film.shape[::-1]))[0]  # enlarged, then brought to 0 to 1 again
+    heat = cam(maps.requires_grad_(), [ClassifierOutputTarget(number) for number in classes])
+    return scale_cam_image(scale_cam_image(heat, films.shape[:0:-1]))  # enlarged, then brought to 0 to 1 again
 
 
 def _halves(network: FilmClassifier) -> tuple[nn.Module, nn.Module]:

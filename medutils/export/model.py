@@ -79,7 +79,9 @@ class ExportedModel:
 
 def _decided(named: pd.DataFrame, probability: NDArray[np.float64], about: About) -> pd.DataFrame:
     table = named.assign(**{f"prob_{name}": probability[:, place] for place, name in enumerate(about.classes)})
-    reaches = probability[:, -1] >= about.threshold
+    if about.healthy:
+        table[f"prob_{about.positive}"] = 1 - table[f"prob_{about.healthy}"]
+    reaches = (table[f"prob_{about.positive}"] >= about.threshold).to_numpy()
     if len(about.classes) == 2:
         return table.assign(decision=np.where(reaches, about.positive, about.classes[0]))
     decision = [about.classes[place] for place in probability.argmax(1)]

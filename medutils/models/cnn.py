@@ -6,6 +6,7 @@ is exported is what was trained.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ class Architecture:
     average: average each feature map to one number instead of flattening them all
     l1, l2, penalised: the penalty, and the layers whose weights bear it: `conv1`, `conv2`, ..., `dense`
     mean, deviation: what the pixels, as shares of 255, are shifted and scaled by
+    head: `dense`, as said above, or `fastai`, the head that fastai's `vision_learner` puts on a network
     """
 
     size: int = 150
@@ -47,6 +49,7 @@ class Architecture:
     penalised: tuple[str, ...] = ()
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
+    head: Literal["dense", "fastai"] = "dense"
 
 
 class Preprocess(nn.Module):
@@ -94,6 +97,36 @@ class Head(nn.Module):
         return _penalty([self.dense] if "dense" in self.design.penalised else [], self.design)
 
 
+class FastaiHead(nn.Sequential):
+    """The head of fastai's `vision_learner`: feature maps (n, channels, height, width) to one logit a class.
+
+    Each map is reduced to its mean and its maximum; a hidden layer of 512; batch normalisation and dropout before each
+    layer. Its tensors bear the names that they have in fastai.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__(
+            _MaximaAndMeans(),
+            nn.Flatten(),
+            nn.BatchNorm1d(2 * channels),
+            nn.Dropout(0.25),
+            nn.Linear(2 * channels, 512, bias=False),
+            nn.ReLU(inplace=True),
+            nn.BatchNorm1d(512),
+            nn.Dropout(0.5),
+            nn.Linear(512, classes, bias=False),
+        )
+
+    def penalty(self) -> Tensor:
+        """None: this head bears no penalty."""
+        return torch.zeros(())
+
+
+class _MaximaAndMeans(nn.Module):
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat([maps.amax((2, 3)), maps.mean((2, 3))], dim=1)
+
+
 class FilmClassifier(nn.Module):
     """Preprocessing, augmentation (in training), convolutions and head: uint8 (n, size, size) to logits.
 
@@ -114,7 +147,9 @@ class FilmClassifier(nn.Module):
         self.backbone = backbone if backbone is not None else convolutions(design)
         if design.backbone and design.frozen:
             thaw(self.backbone, design.thawed)
-        self.head = Head(self._shape_of_features(), design, classes)
+        shape = self._shape_of_features()
+        fastai = design.head == "fastai"
+        self.head: Head | FastaiHead = FastaiHead(shape[1], classes) if fastai else Head(shape, design, classes)
         self.to(memory_format=torch.channels_last)
 
     def _shape_of_features(self) -> torch.Size:
@@ -141,6 +176,12 @@ class FilmClassifier(nn.Module):
         if self.design.backbone and self.design.frozen:
             self.backbone.eval()
         return self
+
+    @property
+    def logits(self) -> int:
+        """How many numbers it gives for a film: of two classes one, unless its head is fastai's."""
+        last = self.head[-1] if isinstance(self.head, FastaiHead) else self.head.last
+        return int(last.out_features)  # type: ignore[arg-type]
 
     def features(self, films: Tensor) -> Tensor:
         """Feature maps of uint8 films, (n, channels, height, width)."""

@@ -49,12 +49,12 @@ same folders and files. Where real data are looked for is told in [](how_to_use.
 | `medutils data fetch NAME` | downloads a dataset, or prints what to do by hand |
 | `medutils data verify NAME` | opens every file, and compares the counts with the manifest |
 | `medutils data make NAME` | makes the phantom |
-| `medutils data audit NAME` | looks for what could fool a model |
+| `medutils data audit NAME` | looks for what could fool a model; for NAME a folder of your own films may stand |
 
 An audit looks for four things: a patient or a file on both sides of a split, copies of a picture, classes that the
-source or the size of a picture gives away, and classes that are rarer in one split than in another. The audits on this
-page are of the copies that the book was measured on; a card says where such a copy is scaled, or a part of the whole.
-Yours may differ, so audit your own files.
+source, the border, a thumbnail, the grey levels or the file of a picture gives away, and classes that are rarer in one
+split than in another. The audits on this page are of the copies that the book was measured on; a card says where such a
+copy is scaled, or a part of the whole. Yours may differ, so audit your own files.
 """
 
 

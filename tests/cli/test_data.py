@@ -188,6 +188,61 @@ def test_audit_writes_its_numbers(tmp_path: Path) -> None:
     assert (audited["name"], audited["kind"], audited["numbers"]["patients"]) == ("spine", "phantom", 310)
 
 
+@pytest.fixture
+def my_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Class folders in the working directory: ten films each, two a patient."""
+    from PIL import Image
+
+    folder = tmp_path / "my_films"
+    for number in range(20):
+        label = ("ill", "well")[number % 2]
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), 10 * number).save(folder / label / f"{label}{number // 4}_{number}.png")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.mark.parametrize("given", ["my_films", "my_films/", "./my_films", "{whole}"])
+def test_audit_takes_a_folder(given: str, my_films: Path) -> None:
+    found = run("audit", given.format(whole=my_films), "--json", my_films / "audit.json")
+    assert found.exit_code == 0
+    last = found.output.splitlines()[-1]
+    assert last.startswith("How to read this") and "comes nearest to a model's accuracy" in last
+    audited = json.loads((my_films / "audit.json").read_text())
+    assert (audited["name"], audited["kind"], audited["numbers"]["patients"]) == ("my_films", "real", 20)
+    assert {row["predictor"] for row in audited["association"]} == {"border", "8 x 8 thumbnail", "grey levels", "file"}
+
+
+def test_audit_finds_the_patients_of_a_folder_by_a_pattern(my_films: Path) -> None:
+    found = run("audit", my_films, "--patient-pattern", r"^(\w+?)_", "--json", my_films / "audit.json")
+    assert found.exit_code == 0
+    assert json.loads((my_films / "audit.json").read_text())["numbers"]["patients"] == 10
+
+
+def test_a_dataset_goes_before_a_folder_of_its_name(my_films: Path) -> None:
+    (my_films.parent / "spine").mkdir()
+    assert "310" in run("audit", "spine").output
+    assert "found the classes none" in str(run("audit", "./spine").exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("lungs",), "dataset 'lungs' is not known, nor is there such a folder"),
+        (("",), "dataset '' is not known"),
+        (("./lungs",), "lungs: it does not exist; expected a folder"),
+        (("table.csv",), "table.csv: it is a file; expected a folder"),
+        (("my_films", "--data", "phantom"), "--data: found phantom and the folder my_films"),
+        (("my_films", "--patient-pattern", "x"), "patient_pattern: 'x' has 0 groups"),
+        (("spine", "--patient-pattern", "(x)"), "--patient-pattern: found '(x)' for the dataset spine"),
+    ],
+)
+def test_what_audit_cannot_use_is_one_sentence(arguments: tuple[str, ...], said: str, my_films: Path) -> None:
+    (my_films.parent / "table.csv").touch()
+    found = run("audit", *arguments)
+    assert isinstance(found.exception, InputError) and said in str(found.exception)
+
+
 def test_fetch_behind_an_account_prints_the_steps_and_fails() -> None:
     found = run("fetch", "rsna_lumbar")
     assert "an account is needed" in found.output and "1. Sign in to Kaggle" in found.output

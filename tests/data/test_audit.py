@@ -12,8 +12,19 @@ from PIL import Image, ImageEnhance, ImageFilter
 from rich.console import Console
 
 from medutils.data import registry
-from medutils.data.audit import _candidates, _interval, association, audit, near_identical, perceptual_hashes, report
+from medutils.data.audit import (
+    _candidates,
+    _how_to_read,
+    _interval,
+    association,
+    audit,
+    near_identical,
+    perceptual_hashes,
+    read_folder,
+    report,
+)
 from medutils.data.loaded import Loaded
+from medutils.errors import InputError
 
 
 def film(seed: int, size: int = 96) -> Image.Image:
@@ -256,3 +267,143 @@ def test_the_interval_is_as_wide_as_that_of_a_binomial_share() -> None:
     value, low, high = _interval(right, np.zeros(400, int), pd.Series([f"p{number}" for number in range(400)]), 0)
     assert value == 0.5
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 400), rel=0.1)
+
+
+def films(folder: Path, sources: dict[str, dict[str, int]]) -> Loaded:
+    """A folder of class folders with an index: so many films, each of its own patient, by source and class.
+
+    The films of the class "ill" are brighter.
+    """
+    lines, seed = ["file,label,source,patient"], 0
+    for source, classes in sources.items():
+        for label, number in classes.items():
+            (folder / label).mkdir(parents=True, exist_ok=True)
+            for _ in range(number):
+                seed += 1
+                picture = film(seed, 32).point(lambda grey, more=100 * (label == "ill"): grey / 2 + more)
+                picture.save(folder / label / f"{seed}.png")
+                lines.append(f"{label}/{seed}.png,{label},{source},p{seed}")
+    (folder / "index.csv").write_text("\n".join(lines))
+    return read_folder(folder)
+
+
+def said(loaded: Loaded) -> str:
+    return "\n".join(audit(loaded).said)
+
+
+BOTH = {"ill": 8, "well": 8}
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ({"A": BOTH}, ["there is one source, 'A'", "test it on films of a second source"]),
+        ({"A": BOTH, "B": BOTH}, ["test it inside one source ('A', 'B'), and on one that was left out of training"]),
+        (
+            {"A": BOTH, "B": {"ill": 8}},
+            ["Sources with one class only: 'B' ('ill')", "the source is the class", "inside one source ('A')"],
+        ),
+        ({"A": {"ill": 8}, "B": {"well": 8}}, ["'A' ('ill'), 'B' ('well')", "no source here has two"]),
+    ],
+)
+def test_what_the_sources_allow_is_said(
+    sources: dict[str, dict[str, int]], expected: list[str], tmp_path: Path
+) -> None:
+    text = said(films(tmp_path, sources))
+    assert all(words in text for words in expected)
+
+
+def test_the_last_sentence_names_the_predictor_that_comes_nearest_to_a_model(tmp_path: Path) -> None:
+    found = audit(films(tmp_path, {"A": BOTH}))
+    accuracy = found.association[found.association["measure"] == "accuracy"].set_index("predictor")["value"]
+    assert f"the {accuracy.idxmax()} comes nearest to a model's accuracy with {accuracy.max():.1%}" in found.said[-1]
+
+
+@pytest.mark.parametrize(("low", "words"), [(0.61, "against"), (0.59, "no better than")])
+def test_a_predictor_whose_interval_holds_the_majority_class_is_no_better(low: float, words: str) -> None:
+    kept = sources([("ill", "A"), ("well", "A"), ("ill", "A"), ("well", "A"), ("ill", "A")])
+    told = pd.DataFrame({"predictor": ["border"], "measure": ["accuracy"], "value": [0.7], "low": [low], "high": [0.8]})
+    assert f"{words} 60.0% for always saying 'ill'" in _how_to_read(kept, told)
+
+
+def test_of_a_table_only_the_majority_class_is_named() -> None:
+    records = sources([("ill", "A"), ("well", "A"), ("ill", "A")] * 10).assign(split="", path="table.csv")
+    text = said(Loaded(records.assign(record_id=records.index.astype(str))))
+    assert "no shortcut could be tried, so compare your model with 66.7% for always saying 'ill'" in text
+
+
+def test_a_class_that_is_too_small_is_named_and_the_others_are_judged(tmp_path: Path) -> None:
+    loaded = films(tmp_path, {"A": {**BOTH, "rare": 1}})
+    found = audit(loaded)
+    assert "need 5 patients a class" in found.said[0] and "'rare' has 1;" in found.said[0]
+    alone = audit(Loaded(loaded.records[loaded.records["label"] != "rare"]))
+    pd.testing.assert_frame_equal(found.association, alone.association)
+    assert set(found.appearance["label"]) == {"ill", "rare", "well"}
+
+
+def test_where_nothing_can_be_judged_the_last_sentence_says_so(tmp_path: Path) -> None:
+    found = audit(films(tmp_path, {"A": {"ill": 8, "well": 4}}))
+    assert found.association.empty and "could not be judged" in found.said[-1]
+
+
+def test_a_class_of_which_no_film_can_be_opened_has_no_patient(tmp_path: Path) -> None:
+    loaded = films(tmp_path, {"A": BOTH})
+    for path in (tmp_path / "well").iterdir():
+        path.write_bytes(b"no picture")
+    text = said(loaded)
+    assert "Left out: 8, the first well/9.png: found no image" in text and "'well' has 0;" in text
+
+
+def test_every_predictor_is_judged_on_the_films_that_can_be_opened(tmp_path: Path) -> None:
+    loaded = films(tmp_path, {"A": BOTH, "B": BOTH})
+    (tmp_path / "ill/3.png").write_bytes(b"no picture")
+    found = audit(loaded)
+    baseline = found.association.loc[found.association["measure"] == "baseline accuracy", "value"]
+    assert len(baseline) == 5 and np.allclose(baseline, 16 / 31)  # the source, and four that see the file
+    assert found.left_out["file"].tolist() == ["ill/3.png"] and found.numbers["left_out"] == 1
+
+
+def test_a_patient_in_two_classes_is_counted_and_said(records: pd.DataFrame, tmp_path: Path) -> None:
+    both = records.assign(patient=["p1", "p2", "p2", "p3", "p4"])
+    found = audit(Loaded(both), tmp_path)
+    assert found.numbers["patients_in_two_classes"] == 1
+    assert any("two classes or more: 1 (p2); keep a patient's films together" in sentence for sentence in found.said)
+
+
+def test_patients_that_are_not_known_are_said(records: pd.DataFrame, tmp_path: Path) -> None:
+    found = audit(Loaded(records, unmatched=("0.png", "1.png")), tmp_path)
+    assert any("The patient of 2 of 5 records is not known" in sentence for sentence in found.said)
+
+
+def test_files_that_the_index_names_and_that_are_not_there_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    films(tmp_path, {"A": {**BOTH, "gone": 2}})
+    for path in [tmp_path / "ill/2.png", *(tmp_path / "gone").iterdir()]:
+        path.unlink()
+    (tmp_path / "empty").mkdir()
+    text = said(read_folder(tmp_path))
+    assert "Left out: 3, the first ill/2.png: index.csv names it, but it is not there." in text
+    assert "Left out: 2, the first empty: a class folder without a film of index.csv." in text
+    for path in tmp_path.glob("*/*.png"):
+        path.unlink()
+    with pytest.raises(InputError, match="found none of its 18 files"):
+        read_folder(tmp_path)
+
+
+def test_class_folders_need_no_index(tmp_path: Path) -> None:
+    films(tmp_path, {"A": BOTH})
+    (tmp_path / "index.csv").unlink()
+    assert len(read_folder(tmp_path, r"(\d+)").records) == 16
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: found no image"):
+        read_folder(tmp_path)
+
+
+def test_the_table_of_what_tells_the_class_has_a_row_a_predictor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = {table.title: table for table in report(audit(films(tmp_path, {"A": BOTH, "B": BOTH})))}
+    Console(width=200).print(tables["What tells the class"])
+    shown = capsys.readouterr().out
+    order = ["majority class", "source", "border", "8 x 8 thumbnail", "grey levels", "file"]
+    assert [shown.count(name) for name in order] == [1] * 6
+    assert sorted(order, key=shown.index) == order

@@ -17,7 +17,7 @@ from medutils.data.chest_xray import load_composed, load_kermany
 from medutils.data.manifest import kind_of
 from medutils.data.phantoms.chest import SIX_CLASSES, make_kermany, make_six_class
 from medutils.data.phantoms.chest_anatomy import chest, draw_anatomy
-from medutils.data.phantoms.chest_film import HOSPITALS, Hospital, film
+from medutils.data.phantoms.chest_film import HOSPITALS, Hospital, expose, film, lung_mask
 from medutils.data.phantoms.chest_findings import DRAWERS, finding_map
 from medutils.errors import InputError
 
@@ -87,6 +87,29 @@ def test_lungs_are_dark_between_bright_heart_and_abdomen(hospital: str) -> None:
     right_lung, left_lung = mean[36:52, 26:36], mean[36:52, 60:70]
     mediastinum, abdomen = mean[36:52, 45:51], mean[88:, 36:60]
     assert max(right_lung.mean(), left_lung.mean()) + 40 < min(mediastinum.mean(), abdomen.mean())
+
+
+@pytest.mark.parametrize("finding", ["Normal", "Viral Pneumonia"])
+@pytest.mark.parametrize("hospital", HOSPITALS)
+def test_a_lung_mask_lies_on_the_lungs_of_its_film(hospital: str, finding: str) -> None:
+    site, shape = plain(hospital), (64, 80)
+    for seed in range(4):
+        patient = draw_anatomy(seed, site.child)
+        shown = expose(seed, finding, shape, patient, site)
+        mask = lung_mask(seed, finding, shape, patient, site)
+        assert mask.shape == shape and mask.dtype == bool and 0.1 < mask.mean() < 0.6
+        assert (mask == lung_mask(seed, finding, shape, patient, HOSPITALS[hospital])).all()  # markers move no lung
+        middle = np.zeros(shape, dtype=bool)
+        middle[20:44, 20:60] = True  # within the body
+        assert shown[mask & middle].mean() + 20 < shown[~mask & middle].mean()
+
+
+def test_a_lung_mask_follows_its_film_and_keeps_what_disease_hides() -> None:
+    site, patient = plain("xtbtorch"), draw_anatomy(3, child=False)
+    masks = [
+        lung_mask(seed, finding, (64, 64), patient, site) for seed, finding in ((5, "Normal"), (5, "TB"), (6, "TB"))
+    ]
+    assert (masks[0] == masks[1]).all() and (masks[1] != masks[2]).any()
 
 
 @pytest.mark.parametrize("child", [True, False])

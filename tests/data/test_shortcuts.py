@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medutils.data.shortcuts import BORDER, called_by_regression, features
+from medutils.data.shortcuts import BORDER, FOLDS, called_by_regression, features, folds_by_patient, too_small
 from medutils.errors import InputError
 
 RECORDS = 200
@@ -23,6 +23,7 @@ def pictures(marked: bool) -> pd.DataFrame:
         {
             "patient": [f"p{place // 2}" for place in range(RECORDS)],
             "label": np.where(ill, "ill", "well"),
+            "source": "here",
             "thumbnail": list(small),
             "height": 32,
             "width": 32,
@@ -54,3 +55,21 @@ def test_too_few_patients_of_a_class_are_refused():
     table = pictures(False)
     with pytest.raises(InputError):
         called_by_regression(table[(table["label"] == "well") | (table.index == 0)], np.zeros((101, 1)), 0)
+
+
+@pytest.mark.parametrize(
+    ("patients", "small"),
+    [
+        ({"ill": ["p1"] * 9, "well": list("abcde")}, {"ill": 1}),
+        ({"ill": list("vwxyz"), "well": list("abcde")}, {}),
+        ({"ill": [*"abcdeabcde"], "well": [*"abcdefghij"]}, {}),  # five of the ill have one film of the well as well
+        ({"ill": [*"abcde"], "well": [*"abcdefghij"]}, {}),
+        ({"ill": [*"abcde"], "well": [*"abcde"]}, {"well": 0}),  # who has as many of both counts for the first
+    ],
+)
+def test_a_class_is_too_small_where_folds_would_be_refused(patients: dict[str, list[str]], small: dict[str, int]):
+    rows = [(patient, label, "here") for label, names in patients.items() for patient in names]
+    records = pd.DataFrame(rows, columns=["patient", "label", "source"])
+    assert too_small(records) == small
+    if not small:
+        assert set(folds_by_patient(records, 0)) == set(range(FOLDS))

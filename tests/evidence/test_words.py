@@ -1,9 +1,14 @@
 """A result told twice: of real data and of this run, with a warning where they disagree."""
 
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from medutils.evaluation import Estimate
-from medutils.evidence import Numbers, far_from_real, on_both, on_real, other_than_real
+from medutils.data.manifest import Located
+from medutils.evaluation import Estimate, multiclass
+from medutils.evidence import Numbers, Results, far_from_real, on_both, on_real, other_than_real, recorder
 
 NAN = float("nan")
 
@@ -17,6 +22,34 @@ def test_real_data_come_first_and_a_phantom_is_called_one():
     assert on_both(found, real, run, "phantom") == "On real data it is 1.0. In this run, on a phantom, it is 2.0."
     assert on_both(found, real, run, "real data") == "In the reference run it is 1.0. In this run it is 2.0."
     assert on_real(found, real) == "On real data it is 1.0."
+
+
+MEASURED = Estimate(0.5, 0.4, 0.6, 10, "test")
+NEEDED: list[tuple[bool, bool, str]] = [
+    (True, True, "On real data it is 1.0. In this run, on a phantom, it is 2.0."),
+    (True, False, "On real data it is 1.0. This run was not asked for it."),
+    (False, True, "It has not been run on real data yet. In this run, on a phantom, it is 2.0."),
+    (False, False, "It has not been run on real data yet. This run was not asked for it."),
+]
+
+
+def numbers(value: float, measured: bool) -> dict[str, Any]:
+    return {"experiments": {"a": value}, "metrics": {"b.c": asdict(MEASURED)} if measured else {}}
+
+
+@pytest.mark.parametrize(("there", "here", "words"), NEEDED)
+def test_nothing_is_told_of_a_run_that_lacks_what_is_needed(
+    there: bool, here: bool, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    real = Numbers(numbers(1, there))
+    assert on_both(found, real, Numbers(numbers(2, here)), "phantom", "b.c") == words
+    monkeypatch.setattr(recorder, "real_numbers", lambda chapter: real)
+    results = Results(
+        "spine_mlp", {"profile": "smoke", "seed": 0}, Located("own", "phantom", tmp_path), multiclass(["x", "y", "z"])
+    )
+    results.experiments["a"] = 2  # type: ignore[assignment]
+    results.metrics |= {"b.c": MEASURED} if here else {}
+    assert results.tell(found, needs="b.c") == words
 
 
 @pytest.mark.parametrize(

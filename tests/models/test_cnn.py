@@ -3,14 +3,16 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from medutils.chapters.pneumonia_cnn.variants import BASE, SMALL, VARIANTS
 from medutils.errors import InputError
-from medutils.models.cnn import Architecture, FilmClassifier, convolutions, thaw
+from medutils.models.cnn import Architecture, FastaiHead, FilmClassifier, convolutions, thaw
 from medutils.models.transfer import make_backbone
+from medutils.training import stages
 
 TINY = Architecture(size=32, channels=1, widths=(4, 8), dense=6)
 FROZEN = Architecture(size=64, backbone="resnet18", dense=4)
@@ -103,3 +105,45 @@ def test_the_films_are_shared_out_to_every_channel_and_standardised():
     white = network.preprocess.standardise(network.preprocess(torch.full((1, 32, 32), 255, dtype=torch.uint8)))
     torch.testing.assert_close(white.amax((0, 2, 3)), torch.tensor([1.0, 3.0, 7.0]))
     assert torch.equal(white.amax((0, 2, 3)), white.amin((0, 2, 3)))
+
+
+@pytest.fixture(scope="module", params=[2, 6])
+def learner(request):
+    """fastai's learner of Lite0 with ImageNet's weights and a fresh head, its batch normalisation somewhat moved."""
+    torch.manual_seed(0)
+    classes = tuple("abcdef"[: request.param])
+    y = np.arange(12) % len(classes)
+    pictures = stages.Pictures(films(12, 64), y, classes, {"train": np.arange(8), "validation": np.arange(8, 12)})
+    stage = stages.Stage(64, (), "tf_efficientnet_lite0")
+    learn = stages.learner(stage, stages.dataloaders(stage, pictures))
+    learn.model.train()(torch.randn(8, 3, 64, 64))
+    return learn
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_fastai_head_gives_to_the_bit_what_fastai_gives(training, learner):
+    theirs = learner.model[1].train(training)
+    ours = FastaiHead(1280, learner.dls.c).train(training)
+    ours.load_state_dict(theirs.state_dict())
+    maps = torch.randn(5, 1280, 3, 2).contiguous(memory_format=torch.channels_last)
+    logits = []
+    for head in (theirs, ours):
+        torch.manual_seed(0)  # dropout leaves out the same
+        logits.append(head(maps))
+    assert logits[0].shape == (5, learner.dls.c) and torch.equal(*logits)
+
+
+def test_a_film_classifier_gives_the_logits_of_a_fastai_learner(learner):
+    mean, deviation = stages.statistics("tf_efficientnet_lite0", pretrained=True)
+    design = Architecture(64, backbone="tf_efficientnet_lite0", head="fastai", mean=mean, deviation=deviation)
+    network = FilmClassifier(design, learner.dls.c, backbone=make_backbone(design)).eval()
+    network.backbone.load_state_dict(learner.model[0].model.state_dict())
+    network.head.load_state_dict(learner.model[1].state_dict())
+    assert network.logits == learner.dls.c
+    with torch.inference_mode():
+        torch.testing.assert_close(network(films(12, 64)), stages.said(learner, np.arange(12)), rtol=1e-5, atol=1e-5)
+
+
+def test_the_fastai_head_bears_no_penalty():
+    network = FilmClassifier(replace(TINY, head="fastai", l2=1.0, penalised=("dense",)))
+    assert network.logits == 2 and network.penalty().item() == 0

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from medutils.data.phantoms.chest_anatomy import Anatomy, chest, draw_anatomy
+from medutils.data.phantoms.chest_anatomy import Anatomy, Chest, chest, draw_anatomy
 from medutils.data.phantoms.chest_findings import DRAWERS, finding_map
 from medutils.data.phantoms.chest_plate import EXTENT, ORIGIN, Map
 from medutils.errors import InputError
 
 ABSORPTION = 1.6  # of the beam, per unit of path length
+LUNG_SHOWN = 0.15  # path length through air from which a place counts as lung
 SUBTLE = 0.10  # share of films whose disease can hardly be seen
 
 
@@ -173,6 +174,28 @@ def expose(
     not that of `shape`, the picture is squashed.
     """
     pose, detector, extras = np.random.default_rng([seed, 201]).spawn(3)
+    laid, severity, place = _laid(pose, finding, shape, patient, site, severity, aspect)
+    path = laid.solid - laid.lung + finding_map(laid, finding, severity)
+    return _finished(_developed(_cut(path, place, shape), site, detector), site, extras)
+
+
+def lung_mask(seed: int, finding: str, shape: tuple[int, int], patient: Anatomy, site: Hospital) -> np.ndarray:
+    """Where the film that `expose` takes with the same arguments shows lung: bool of `shape`; diseased lung is lung."""
+    pose = np.random.default_rng([seed, 201]).spawn(3)[0]
+    laid, _, place = _laid(pose, finding, shape, patient, site, None, None)
+    return _cut(laid.lung, place, shape) > LUNG_SHOWN
+
+
+def _laid(
+    pose: np.random.Generator,
+    finding: str,
+    shape: tuple[int, int],
+    patient: Anatomy,
+    site: Hospital,
+    severity: float | None,
+    aspect: float | None,
+) -> tuple[Chest, float, np.ndarray]:
+    """The chest on its plate, the severity, drawn where none is given, and where on the plate the film lies."""
     usual = site.aspect * pose.uniform(0.8, 1.1)
     drawn = pose.beta(1, 9) if pose.uniform() < SUBTLE else pose.beta(2.6, 1.6)
     severity = drawn if severity is None else severity
@@ -183,15 +206,13 @@ def expose(
     field, top = patient.height + margin, -site.above * margin
     columns = 8 * round(1.12 * max(shape[0], shape[1] / aspect) * EXTENT / field / 8)
     laid = chest(patient, columns, breath=pose.uniform(0.9, 1.04))
-    path = laid.solid - laid.lung + finding_map(laid, finding, severity)
-    path = _positioned(path, laid.plate.density, shape, field, aspect, top, pose)
-    return _finished(_developed(path, site, detector), site, extras)
+    return laid, severity, _place(laid.plate.density, shape, field, aspect, top, pose)
 
 
-def _positioned(
-    path: Map, density: float, shape: tuple[int, int], field: float, aspect: float, top: float, rng: np.random.Generator
-) -> Map:
-    """Cut the field out of the plate, with the patient a little turned and off centre."""
+def _place(
+    density: float, shape: tuple[int, int], field: float, aspect: float, top: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Where on the plate the pixels of the film lie, (2, 3), with the patient a little turned and off centre."""
     rows, columns = shape
     angle = np.radians(rng.normal(0, 2.5))
     across, down = density * field * aspect / columns, density * field / rows
@@ -199,9 +220,13 @@ def _positioned(
     matrix = turn @ np.diag([across, down])
     centre = np.array([rng.normal(0, 0.05), top + field / 2 + rng.normal(0, 0.06)])
     shift = (centre - ORIGIN) * density - 0.5 - matrix @ [(columns - 1) / 2, (rows - 1) / 2]
+    return np.hstack([matrix, shift[:, None]])
+
+
+def _cut(plate: Map, place: np.ndarray, shape: tuple[int, int]) -> Map:
+    """Cut the field of a film out of the plate."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    whole = np.hstack([matrix, shift[:, None]])
-    return cv2.warpAffine(path, whole, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(plate, place, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _developed(path: Map, site: Hospital, rng: np.random.Generator) -> Map:
