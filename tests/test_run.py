@@ -41,6 +41,8 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     save_split(rows.assign(split=["validation", *["train"] * 9] * 31), folder / "spine_mlp.json")
     films = split_by_patient(open_films("phantom").records.assign(split=""), seed=5)
     save_split(films, folder / "pneumonia_cnn.json")
+    films = open_films("phantom", None, dataset="lung_six_class").records
+    save_split(split_by_patient(films.assign(split=""), seed=5), folder / "lung_six_class.json")
     return {path.stem: path for path in folder.iterdir()}
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -143,6 +144,13 @@ def within_sources(results: Results, tables: Mapping[str, pd.DataFrame], films: 
                 inside = shortcuts.rows_of(table, films.records, {"source": str(source)})
                 results.add(f"within_{key}_{name}", {"accuracy": results.evaluate(inside, "test")["accuracy"]})
     return found
+
+
+def source_of_childrens_normals(results: Results, found: Found, films: Films) -> None:
+    """What the source's name tells in the set whose normal films are all of the children's hospital."""
+    if "childrens_normals" in found:
+        its_own = replace(films, records=found["childrens_normals"][0].course.records)
+        results.judge("source_alone_childrens_normals", shortcuts.by_source(its_own), "test", keep_rows=False)
 
 
 def left_out(
