@@ -110,11 +110,9 @@ def takeaways(n: Numbers) -> list[str]:
     return [
         "The features know the hospital: from healthy films alone they name it in "
         f"{percent(n.metric('probe_after.source'))}; the commonest is right in {share(n.number('probe/commonest'))}.",
-        "Composed the write-up's way, with healthy films of the children's hospital alone, the same first stage "
-        "reaches "
-        f"{share(n.metric('childrens_normals.accuracy').value)} instead of {share(n.metric('small.accuracy').value)}: "
-        f"the "
-        "hospital then tells most classes.",
+        "Composed the write-up's way, with healthy films of the children's hospital alone, so that TB and Other "
+        "Findings never meet a healthy film of their own hospital, the same first stage reaches "
+        f"{share(n.metric('childrens_normals.accuracy').value)} instead of {share(n.metric('small.accuracy').value)}.",
         f"Inside one hospital little is left: {share(inside.value)} against {share(n.number(commonest))} for its "
         f"commonest class in one, {share(n.metric('within_kermany_walia_large.accuracy').value)} against "
         f"{share(n.metric('within_kermany_walia_thumbnail.accuracy').value)} for thumbnails in the children's.",

@@ -110,6 +110,7 @@ def test_the_words_follow_the_numbers(clause: Callable[[Numbers], str], run: Num
         ("heavy_augmentation_minus_small.accuracy", "below"),
         ("rates_times_ten_minus_small.accuracy", "above"),
         ("redraw.gap", "holds 0"),
+        ("progressive_minus_same_time.accuracy", "holds 0"),
         ("without_kermany_walia.change", "below"),
     ],
 )
