@@ -142,7 +142,7 @@ def within_sources(results: Results, tables: Mapping[str, pd.DataFrame], films: 
             found[key] = {"films": len(rows), "commonest": float(rows["label"].value_counts(normalize=True).max())}
             for name, table in tables.items():
                 inside = shortcuts.rows_of(table, films.records, {"source": str(source)})
-                results.add(f"within_{key}_{name}", {"accuracy": results.evaluate(inside, "test")["accuracy"]})
+                results.add(f"within_{key}_{name}", results.evaluate(inside, "test"))
     return found
 
 
