@@ -23,17 +23,18 @@ def linear_baseline(films: Films) -> pd.DataFrame:
     train, test = films.rows("train"), films.rows("test")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000, class_weight="balanced"))
     probability = model.fit(x[train], films.y[train].numpy()).predict_proba(x[test])
-    return _predictions(films, probability)
+    return of_test_films(films, probability)
 
 
 def majority_baseline(films: Films) -> pd.DataFrame:
     """Test predictions that give every film the shares of the classes in training."""
     films = films.undivided()
     shares = np.bincount(films.y[films.rows("train")], minlength=len(films.classes)) / len(films.rows("train"))
-    return _predictions(films, np.tile(shares, (len(films.rows("test")), 1)))
+    return of_test_films(films, np.tile(shares, (len(films.rows("test")), 1)))
 
 
-def _predictions(films: Films, probability: NDArray[np.float64]) -> pd.DataFrame:
+def of_test_films(films: Films, probability: NDArray[np.float64]) -> pd.DataFrame:
+    """A predictions table of the test films from probabilities (films, classes)."""
     records = films.records.iloc[films.rows("test")]
     table = records[["record_id", "patient"]].assign(y_true=records["label"]).reset_index(drop=True)
     table[[f"prob_{name}" for name in films.classes]] = probability

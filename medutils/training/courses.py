@@ -1,10 +1,8 @@
 """Stages of fastai training that are kept: many at once, one after another where one begins with another's weights."""
 
-import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,10 +23,9 @@ from medutils.tables import check_predictions
 from medutils.training import stages
 from medutils.training.loop import Progress, load_weights, one_thread, probabilities
 from medutils.training.stages import Pictures, Stage
-from medutils.training.workers import end_with
+from medutils.training.workers import each_apart
 
 FEW = 5_000  # films at 64 px that one process trains with in the time that other processes take to start
-MAX_JOBS = 8  # trainings at once: each holds a network and its films in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +52,13 @@ class Course:
         y = self.records["label"].map(self.classes.index).to_numpy()
         rows = {side: np.flatnonzero(self.records["split"] == side) for side in ("train", "validation", "test")}
         return Pictures(self.x, y, self.classes, rows)
+
+    @cached_property
+    def content(self) -> list[Any]:
+        """What a training of it depends on, but for the stage: hash of the films, classes, sides."""
+        pictures = self.pictures
+        rows = {side: numbers.tolist() for side, numbers in pictures.rows.items()}
+        return [cache.array_hash(pictures.x.numpy()), pictures.y.tolist(), list(pictures.classes), rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +131,11 @@ def train(course: Course, seed: int, start: Path | None = None) -> Trained:
 
 def _path(course: Course, seed: int, start: Path | None) -> Path:
     """Where a training lies when it is kept."""
-    pictures, weights = course.pictures, None
+    weights = None
     if course.stage.pretrained and (installed := weights_of(course.stage.network)):
         weights = installed.sha256
-    rows = {side: numbers.tolist() for side, numbers in pictures.rows.items()}
-    films = [cache.array_hash(pictures.x.numpy()), pictures.y.tolist(), list(pictures.classes), rows]
     versions = [version(library) for library in ("torch", "fastai", "timm")]
-    depends = [asdict(course.stage), films, seed, weights, start.stem if start else "", versions]
+    depends = [asdict(course.stage), course.content, seed, weights, start.stem if start else "", versions]
     return cache.place("stages", cache.key_of(stages.run, *depends), ".pt")
 
 
@@ -163,7 +164,9 @@ def train_all(
             ]
             for name, course in ready.items()
         }
-        for _ in _in_parallel([one for some in work.values() for one in some if not _path(*one).exists()]):
+        missing = [one for some in work.values() for one in some if not _path(*one).exists()]
+        few = sum(_films(course) for course, *_ in missing) < FEW
+        for _ in each_apart([partial(train, *one) for one in missing], alone=few or torch.cuda.is_available()):
             done += 1
             if progress:
                 progress(done, total)
@@ -176,26 +179,10 @@ def train_all(
     return {name: found[name] for name in courses}
 
 
-def _in_parallel(work: list[tuple[Course, int, Path | None]]) -> Any:
-    alone = torch.cuda.is_available() or sum(_films(course) for course, *_ in work) < FEW
-    jobs = 1 if alone else min(cpu_count(), max(len(work), 1), MAX_JOBS)
-    calls = (delayed(_train_for)(os.getpid(), *one) for one in work)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped")  # joblib starts those anew that have grown large
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs)(calls)
-
-
 def _films(course: Course) -> float:
     """How many films at 64 px take as long as a course."""
     epochs = sum(phase.epochs for phase in course.stage.phases)
     return epochs * len(course.pictures.rows["train"]) * (course.stage.size / 64) ** 2
-
-
-def _train_for(asker: int, course: Course, seed: int, start: Path | None) -> None:
-    """Train for a process as long as it lives, on one core; what it gives is on disk."""
-    end_with(asker)
-    with one_thread():
-        train(course, seed, start)
 
 
 def stacked(trainings: list[Trained], split: str = "test", phase: int = -1, calibrated: bool = False) -> pd.DataFrame:

@@ -1,16 +1,13 @@
 """One training of one variant on films: from fresh weights to calibrated predictions of the test films."""
 
-import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 import torch
-from joblib import Parallel, cpu_count, delayed
 from torch import Tensor
 
 from medutils import cache
@@ -24,9 +21,7 @@ from medutils.tables import check_predictions
 from medutils.training import trainer
 from medutils.training.loop import Progress, Settings, load_weights, one_thread, probabilities
 from medutils.training.pretraining import phantom_weights
-from medutils.training.workers import end_with
-
-MAX_JOBS = 8  # trainings at once: each holds a network and what it learns with in memory
+from medutils.training.workers import each_apart
 
 
 @dataclass(frozen=True)
@@ -207,37 +202,22 @@ def train_all(
         films.fingerprint(size)  # decoded and hashed here, once, and not in every process
     on_backbones = [design for design in designs if design.backbone and plan.weights == "phantom"]
     needed = {(design.backbone, design.channels): design for design in on_backbones}
-    work = [
-        *(delayed(_apart)(phantom_weights, design) for design in needed.values()),
+    work: list[Callable[[], object]] = [
+        *(partial(phantom_weights, design) for design in needed.values()),
         *(
-            delayed(_apart)(_train_for, os.getpid(), films, variants[name], plan.seed + number, plan, begin[number])
+            partial(train_variant, films, variants[name], plan.seed + number, plan, begin[number])
             for name in ordered
             for number in range(seeds)
         ),
     ]
-    jobs = 1 if torch.cuda.is_available() else min(cpu_count(), len(work), MAX_JOBS)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped")  # joblib starts those anew that have grown large
-        for done, _ in enumerate(Parallel(n_jobs=jobs, return_as="generator_unordered")(work), start=1):
-            if progress:
-                progress(done, len(work))
+    for done, _ in enumerate(each_apart(work, alone=torch.cuda.is_available()), start=1):
+        if progress:
+            progress(done, len(work))
     with one_thread():
         return {
             name: [train_variant(films, variant, plan.seed + n, plan, begin[n]) for n in range(seeds)]
             for name, variant in variants.items()
         }
-
-
-def _apart(work: Callable[..., object], *given: object) -> None:
-    """Do work in a process of its own, on one core; what it gives is on disk."""
-    with one_thread():
-        work(*given)
-
-
-def _train_for(asker: int, films: Films, variant: Variant, seed: int, plan: Plan, start: Training | None) -> None:
-    """Train for a process as long as it lives: when it is killed, what has been learned by then is on disk."""
-    end_with(asker)
-    train_variant(films, variant, seed, plan, start)
 
 
 def check_networks(variants: Mapping[str, Variant], plan: Plan) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from medutils.errors import InputError
 from medutils.tables import check_predictions
 from medutils.training import courses as module
-from medutils.training import stages
+from medutils.training import stages, workers
 from medutils.training.courses import Course, Trained, accuracy, stacked, train, train_all
 from medutils.training.stages import Phase, Stage
 
@@ -27,7 +27,7 @@ STILL = replace(STAGE, phases=(Phase(1, False, 0.0, 0.0),))  # the weights stay 
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache, and trainings one by one in this process, where a test sees them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(module, "cpu_count", lambda: 1)
+    monkeypatch.setattr(workers, "cpu_count", lambda: 1)
 
 
 def a_course(stage: Stage = STAGE, **changes: Any) -> Course:
@@ -120,7 +120,8 @@ def test_a_new_process_gives_what_this_one_gives(
     """Two workers at once, for each of which it is the first training, give what trainings one by one give."""
     alone = train_all({"a": a_course()}, 2, 0)["a"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(module, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers, "cpu_count", lambda: 2)
+    monkeypatch.setattr(module, "FEW", 0)  # else so few films are trained with in this process
     beside = train_all({"a": a_course()}, 2, 0)["a"]
     for one, other in zip(alone, beside, strict=True):
         assert one.path.name == other.path.name and one.path != other.path

@@ -10,7 +10,7 @@ import pandas as pd
 
 from medutils.chapters.lung_six_class import marker, sets, shortcuts, triage
 from medutils.chapters.lung_six_class.arithmetic import NAMES
-from medutils.chapters.lung_six_class.plan import WRITTEN, Setup, key_of, pixels
+from medutils.chapters.lung_six_class.plan import WRITTEN, Setup, key_of
 from medutils.data.films import Films
 from medutils.evaluation import Estimate, confusion, evaluate
 from medutils.evidence import Results, reported_values
@@ -187,7 +187,7 @@ def left_out(
 def heat(trained: Trained, films: Films, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Test films of a stage's size and the Grad-CAM of the class that the network calls, (films, size, size) each."""
     rows = films.rows("test")
-    x = pixels(films.records, size)[rows]
+    x = films.pixels(size)[rows]
     return x.numpy(), shortcuts.maps(trained.network(), x, trained.logits[-1]["test"].argmax(1).numpy())
 
 

@@ -73,7 +73,9 @@ class Setup:
         records = self.records if records is None else records
         classes = self.films.classes
         more = sorted(set(records["label"]) - set(classes))
-        return Course(stage, records, (*classes, *more), pixels(records, stage.size), after)
+        own = records["path"].equals(self.records["path"])
+        x = self.films.pixels(stage.size) if own else pixels(records, stage.size)
+        return Course(stage, records, (*classes, *more), x, after)
 
     @cached_property
     def more_children(self) -> pd.DataFrame:
@@ -131,7 +133,7 @@ def untrained(network: FilmClassifier) -> FilmClassifier:
 
 
 def pixels(records: pd.DataFrame, size: int) -> Tensor:
-    """uint8 (films, size, size), grey, squashed to a square; decoded once for each size and kept on disk."""
+    """The same as `Films.pixels` for records that are not those of one `Films`."""
     array = build_array([Path(path) for path in records["path"]], size, aspect="squash", strict=True)
     return torch.from_numpy(np.load(array.file, mmap_mode="c", allow_pickle=False))
 
@@ -163,7 +165,7 @@ def _redrawn(setup: Setup) -> Made:
 
 def _copies(setup: Setup) -> Made:
     label = sets.rarest(setup.records)
-    records, x = sets.with_copies(setup.records, pixels(setup.records, setup.small), label, setup.seed)
+    records, x = sets.with_copies(setup.records, setup.films.pixels(setup.small), label, setup.seed)
     first = setup.course(setup.as_written(setup.small))
     mixed = sets.by_file(records, setup.seed)
     return {"copies_before_split": replace(first, records=mixed, x=x)}

@@ -18,7 +18,7 @@ from medutils.data.images import is_dicom, read_image
 from medutils.evaluation import Estimate, proportion
 from medutils.export.heat_maps import heat_maps
 from medutils.models.cnn import FilmClassifier
-from medutils.tables import check_predictions
+from medutils.training.baselines import of_test_films
 
 Array = NDArray[np.float64]
 
@@ -33,14 +33,7 @@ def by_source(films: Films) -> pd.DataFrame:
     overall = train["label"].value_counts(normalize=True)
     shares = pd.crosstab(train["source"], train["label"], normalize="index").reindex(columns=films.classes).fillna(0)
     rows = [shares.loc[source] if source in shares.index else overall for source in test["source"]]
-    return _table(films, np.stack([row.reindex(films.classes).fillna(0) for row in rows]))
-
-
-def commonest(films: Films) -> pd.DataFrame:
-    """Predictions of the test films that know the shares of the classes in training, and no more."""
-    films = films.undivided()
-    shares = films.records.iloc[films.rows("train")]["label"].value_counts(normalize=True).reindex(films.classes)
-    return _table(films, np.tile(shares.to_numpy(), (len(films.rows("test")), 1)))
+    return of_test_films(films, np.stack([row.reindex(films.classes).fillna(0) for row in rows]))
 
 
 def without_looking(films: Films, small: Tensor) -> dict[str, pd.DataFrame]:
@@ -77,7 +70,7 @@ def regression(films: Films, x: Array) -> pd.DataFrame:
     train, test = films.rows("train"), films.rows("test")
     probability, classes = _fitted(x, films.records["label"].to_numpy(), train, test)
     order = [list(classes).index(name) for name in films.classes]
-    return _table(films, probability[:, order])
+    return of_test_films(films, probability[:, order].astype(float))
 
 
 def _fitted(
@@ -93,13 +86,6 @@ def _fitted(
     with threadpool_limits(1):
         model.fit(x[train], label[train])
         return model.predict_proba(x[test]), model.classes_
-
-
-def _table(films: Films, probability: Array) -> pd.DataFrame:
-    rows = films.records.iloc[films.rows("test")]
-    table = rows[["record_id", "patient"]].assign(y_true=rows["label"]).reset_index(drop=True)
-    table[[f"prob_{name}" for name in films.classes]] = probability.astype(float)
-    return check_predictions(table)
 
 
 def enlarged(small: Tensor, size: int) -> Tensor:

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from medutils.evaluation import Estimate, Task, binary, threshold_for
+from medutils.evaluation import Estimate, Task, binary, predictive_values, threshold_for
 from medutils.training.courses import Trained
 
 ILL = "diseased"
@@ -45,8 +45,8 @@ def at_thresholds(trainings: Sequence[Trained], healthy: str, sensitivity: float
 
 def ppv(sensitivity: float, specificity: float, prevalence: float, times: int = 1) -> float:
     """The probability of disease after so many positive tests that err independently of each other."""
-    ill, well = prevalence * sensitivity**times, (1 - prevalence) * (1 - specificity) ** times
-    return ill / (ill + well) if ill + well > 0 else float("nan")
+    found, well = np.array([sensitivity**times]), np.array([1 - (1 - specificity) ** times])
+    return float(predictive_values(found, well, prevalence)[0][0])
 
 
 def positive_twice(table: pd.DataFrame, healthy: str) -> dict[str, float]:
@@ -71,9 +71,8 @@ def positive_twice(table: pd.DataFrame, healthy: str) -> dict[str, float]:
 def twice(found: dict[str, float], once: dict[str, Estimate], prevalence: float) -> dict[str, float]:
     """PPV after one positive test, after two that err independently, and after two networks on the same film."""
     sensitivity, specificity = once["sensitivity"].value, once["specificity"].value
-    ill, well = prevalence * found["ill"], (1 - prevalence) * found["healthy"]
     return {
         "once": ppv(sensitivity, specificity, prevalence),
         "independent": ppv(sensitivity, specificity, prevalence, 2),
-        "same_film": ill / (ill + well) if ill + well > 0 else float("nan"),
+        "same_film": ppv(found["ill"], 1 - found["healthy"], prevalence),
     }

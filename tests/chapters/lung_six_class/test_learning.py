@@ -6,7 +6,7 @@ import pytest
 
 from medutils.chapters import resolve
 from medutils.chapters.lung_six_class import plan, shortcuts
-from medutils.training import courses
+from medutils.training import baselines, courses
 from medutils.training.loop import one_thread
 
 CHILDREN = "kermany_walia"
@@ -19,8 +19,8 @@ def test_within_the_childrens_classes_the_demo_beats_thumbnails_and_the_commones
     with one_thread():
         small = courses.train(base["small"], 0)
         network = courses.train(base["large"], 0, small.path).predictions()
-    thumbnail = shortcuts.without_looking(setup.films, plan.pixels(setup.records, setup.small))["thumbnail"]
-    rivals = {"network": network, "thumbnail": thumbnail, "commonest": shortcuts.commonest(setup.films)}
+    thumbnail = shortcuts.without_looking(setup.films, setup.films.pixels(setup.small))["thumbnail"]
+    rivals = {"network": network, "thumbnail": thumbnail, "commonest": baselines.majority_baseline(setup.films)}
     right = {name: _right_among_children(table, setup) for name, table in rivals.items()}
     children = setup.records.query("split == 'test' and source == @CHILDREN")["label"]
     floor = max(right["thumbnail"], right["commonest"], float(children.value_counts(normalize=True).max()))

@@ -11,6 +11,7 @@ from PIL import Image
 from medutils.chapters.lung_six_class import shortcuts
 from medutils.data.films import Films
 from medutils.data.manifest import Located
+from medutils.training import baselines
 
 NAN = float("nan")
 
@@ -42,7 +43,7 @@ def test_who_knows_the_source_says_its_shares_in_training_and_those_of_all_where
 
 
 def test_who_knows_nothing_says_the_shares_of_all() -> None:
-    assert probabilities(shortcuts.commonest(MIXED)) == [[0.4, 0.6]] * 3
+    assert probabilities(baselines.majority_baseline(MIXED)) == [[0.4, 0.6]] * 3
 
 
 def test_a_regression_learns_what_tells_the_class_and_judges_test_films_alone() -> None:
@@ -130,7 +131,7 @@ def test_heat_is_counted_inside_a_mask_and_a_map_without_any_is_left_out() -> No
 
 
 def test_rows_are_chosen_by_what_the_records_say_of_their_films() -> None:
-    table = pd.concat([shortcuts.commonest(MIXED)] * 2, ignore_index=True)
+    table = pd.concat([baselines.majority_baseline(MIXED)] * 2, ignore_index=True)
     chosen = {"source": "a", "label": "TB"}
     found = shortcuts.rows_of(table, MIXED.records, chosen)
     assert found["record_id"].tolist() == ["film5", "film5"] and found.index.tolist() == [0, 1]
