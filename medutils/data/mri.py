@@ -37,7 +37,8 @@ def equalised(grey: Greys) -> Greys:
 def clipped(stored: NDArray[np.unsignedinteger[Any]]) -> Greys:
     """What PIL's `convert("L")` makes of 16-bit pixels, a fault of write-up 001: all above 255 becomes 255.
 
-    uint16 (..., H, W) to uint8 of the same shape. For an experiment alone: most of a 12-bit MRI comes out white.
+    uint16 (..., H, W) to uint8 of the same shape. For an experiment alone: of a T1 series half of the tissue can come
+    out white.
     """
     return np.minimum(stored, 255).astype(np.uint8)
 

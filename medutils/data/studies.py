@@ -162,10 +162,10 @@ def open_studies(data: str = "auto", seed: int = 0, split: str = "") -> Studies:
     named = tuple((path.relative_to(folder).as_posix(), why) for path, why in skipped)
     notes = (*_absent(absent, table), *_odd(series, grades), *left_out(named))
     found = Studies(series, grades, records, located, notes, named)
-    if records["patient"].nunique() < LEAST:
-        return found
     if split:
         return replace(found, records=given_split(records, Path(split), ("train", "validation", "test")), divided=True)
+    if (count := records["patient"].nunique()) < LEAST:
+        return replace(found, notes=(*notes, f"Graded studies, too few to divide: {count}."))
     return found.hold_out(TEST, VALIDATION, seed)
 
 
