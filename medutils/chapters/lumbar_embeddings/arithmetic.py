@@ -162,7 +162,7 @@ def below(rows: pd.DataFrame, three_grades: float, two_grades: float, noise_f1: 
         code leaves out for SVC; noise_f1: macro-F1 of noise under the protocol of SVC on 512 values
     below_three_grades, of_three_grades: rows that are less accurate, of all that have three grades;
         below_three_grades_<model>: by model
-    below_two_grades, of_two_grades: the same for SVC, whose best row lies so near (.9221 against .9222) that it is a tie
+    below_two_grades, of_two_grades: the same for SVC, whose best row is as good as level: .9221 against .9222
     below_noise_f1, of_noise_f1: rows of SVC on 512 values with a lower F1, of all
     """
     three, two = rows[rows["model"] != "svc"], rows[rows["model"] == "svc"]
