@@ -62,6 +62,8 @@ RECIPES = {
     "svc_smote_under": Recipe("svc", "smote_under"),
     "lgbm_no_sampling": Recipe("lightgbm", "none"),
     "lgbm_smote_under": Recipe("lightgbm", "smote_under"),
+    "ann_mode": Recipe("ann", "none", imputation="mode"),
+    "ann_random_forest": Recipe("ann", "none", imputation="random_forest"),
 }
 
 

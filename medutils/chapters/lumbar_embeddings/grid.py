@@ -33,9 +33,18 @@ FOURTH = "lite0"
 VALUES, FIRST = 2048, 512
 LITE0_VALUES = 1280
 WRITTEN = ("svc", "lgbm", "xgboost", "bagging", "ann_wls", "ann_ns")
-BEYOND = ("xgboost_100", "svc_no_sampling", "svc_smote_under", "lgbm_no_sampling", "lgbm_smote_under")
+BEYOND = (
+    "xgboost_100",
+    "svc_no_sampling",
+    "svc_smote_under",
+    "lgbm_no_sampling",
+    "lgbm_smote_under",
+    "ann_mode",
+    "ann_random_forest",
+)
 LIBRARIES = ("scikit-learn", "imbalanced-learn", "lightgbm", "xgboost-cpu", "torch")
-SLOWEST = ("xgboost_100", "lgbm", "lgbm_no_sampling", "lgbm_smote_under", "bagging", "svc")  # they start first, none is left over
+# They start first, so that none is left over at the end.
+SLOWEST = ("xgboost_100", "lgbm", "lgbm_no_sampling", "lgbm_smote_under", "bagging", "svc")
 
 
 @dataclass(frozen=True, order=True)
@@ -214,6 +223,8 @@ AXES = {
     "smote_lgbm": ("recipe", "lgbm", "lgbm_no_sampling"),
     "under_sampling_svc": ("recipe", "svc_smote_under", "svc"),
     "under_sampling_lgbm": ("recipe", "lgbm_smote_under", "lgbm"),
+    "filled_by_mode": ("recipe", "ann_mode", "ann_ns"),
+    "filled_by_forest": ("recipe", "ann_random_forest", "ann_ns"),
 }
 
 
@@ -240,4 +251,3 @@ def along(axis: str, cells: Sequence[Cell], found: Mapping[str, pd.DataFrame]) -
         for side in (0, 1)
     )
     return first, second
-
