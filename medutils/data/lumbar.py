@@ -68,7 +68,7 @@ def load_rsna_targets(folder: Path) -> pd.DataFrame:
     Raises `InputError` for a missing target, a label that is no grade, or a study that comes twice.
     """
     path = folder / "train.csv"
-    table = _read_table(path, ("study_id", *TARGETS)).set_index("study_id")
+    table = read_table(path, ("study_id", *TARGETS)).set_index("study_id")
     if (twice := table.index.duplicated()).any():
         raise InputError(f"{path}: study {table.index[twice][0]} comes twice; expected one row a study")
     table = table[list(TARGETS)].replace("", np.nan)
@@ -117,7 +117,7 @@ def load_series(folder: Path) -> Loaded:
     Own columns: study_id, series_id, orientation (`sagittal` or `axial`) and weighting (`T1`, `T2` or `T2/STIR`).
     """
     path = folder / "train_series_descriptions.csv"
-    table = _read_table(path, ("study_id", "series_id", "series_description"))
+    table = read_table(path, ("study_id", "series_id", "series_description"))
     unknown = table.loc[~table["series_description"].isin(SERIES), "series_description"]
     if len(unknown):
         raise InputError(f"{path}: found a series described as '{unknown.iloc[0]}'; expected {', '.join(SERIES)}")
@@ -151,7 +151,7 @@ def load_coordinates(folder: Path) -> pd.DataFrame:
     """
     plain = folder / "train_label_coordinates.csv"
     path = next((p for p in (plain, *sorted(folder.glob("train_label_coordinates.*.csv"))) if p.is_file()), plain)
-    table = _read_table(path, ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"))
+    table = read_table(path, ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"))
     for column in ("condition", "level"):
         table[column] = table[column].str.lower().str.replace(r"[ /]", "_", regex=True)
     for column in ("instance_number", "x", "y"):
@@ -323,8 +323,8 @@ def mid_sagittal(path: Path) -> np.ndarray:
     return np.asarray(picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR))
 
 
-def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read one of the tables as text; its studies and series are whole numbers."""
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read one of the tables as text; `InputError` where a study or a series is no whole number."""
     table = read_csv(path, columns, min_rows=1)
     for column in (name for name in columns if name in ("study_id", "series_id")):
         wrong = table.loc[~table[column].str.fullmatch(r"\d+"), column]
