@@ -1,6 +1,6 @@
 """Fine-tunings on graded slices that are kept: many at once, gone on with after each epoch, and their predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -81,29 +81,37 @@ class Graded:
         """The weights, read from disk each time they are asked for."""
         return load_weights(self.path)["state"]
 
-    @cached_property
-    def temperature(self) -> float:
+    def temperature(self, pooled: bool = False) -> float:
         """What logits are divided by for the lowest weighted log loss on the validation annotations."""
         data = self.course.data
         y = data.y[data.rows["validation"]]
         # An annotation that counts four times is one that is there four times.
         times = np.repeat(np.arange(len(y)), np.array(self.course.recipe.weights, int)[y])
-        return fit_temperature(self.of_annotations("validation").numpy()[times], y[times])
+        return fit_temperature(self.of_annotations("validation", pooled).numpy()[times], y[times])
 
-    def of_annotations(self, split: str) -> Tensor:
-        """Logits (annotations, grades) of a side, in the order of its records."""
+    def of_annotations(self, split: str, pooled: bool = False) -> Tensor:
+        """Logits (annotations, grades) of a side, in the order of its records.
+
+        pooled: those of the annotation's level averaged over all slices of its study, as where the slice is not known
+        """
         data = self.course.data
         rows = data.rows[split]
-        places = np.searchsorted(data.slices(split), data.slice[rows])
-        return self.logits[split][places, data.level[rows]]
+        slices = data.slices(split)
+        places, said = np.searchsorted(slices, data.slice[rows]), self.logits[split]
+        if pooled:
+            study = self.course.slices.records.iloc[rows].groupby("slice")["patient"].first().loc[slices]
+            codes = torch.from_numpy(pd.factorize(study)[0])
+            sums = torch.zeros(int(codes.max()) + 1, *said.shape[1:]).index_add_(0, codes, said)
+            said = (sums / codes.bincount()[:, None, None])[codes]
+        return said[places, data.level[rows]]
 
-    def predictions(self, split: str = "test", calibrated: bool = True) -> pd.DataFrame:
+    def predictions(self, split: str = "test", calibrated: bool = True, pooled: bool = False) -> pd.DataFrame:
         """Predictions of the annotations of a side: record_id, patient, target, y_true, prob_<grade>.
 
         They are made for the weighted log loss, in which a severe grade counts as often as its weight says; see
-        `as_frequencies`.
+        `as_frequencies`. pooled: see `of_annotations`
         """
-        logits = self.of_annotations(split) / (self.temperature if calibrated else 1)
+        logits = self.of_annotations(split, pooled) / (self.temperature(pooled) if calibrated else 1)
         return table_of(self.course.slices.records.iloc[self.course.slices.rows(split)], probabilities(logits))
 
     def network(self) -> FilmClassifier:
@@ -193,10 +201,34 @@ def train_all(
     return {name: [train(course, seed + number) for number in range(seeds)] for name, course in courses.items()}
 
 
-def stacked(trainings: list[Graded], split: str = "test", calibrated: bool = True) -> pd.DataFrame:
-    """Predictions of one course's trainings below each other, the seed's number in `repeat`."""
-    tables = [one.predictions(split, calibrated) for one in trainings]
+def stacked(trainings: list[Graded], split: str = "test", **how: bool) -> pd.DataFrame:
+    """Predictions of one course's trainings below each other, the seed's number in `repeat`; `how` as `predictions`."""
+    tables = [one.predictions(split, **how) for one in trainings]
     return pd.concat([table.assign(repeat=number) for number, table in enumerate(tables)], ignore_index=True)
+
+
+def averaged(trainings: list[Graded], split: str = "test", **how: bool) -> pd.DataFrame:
+    """Predictions with the mean of the probabilities that one course's trainings give."""
+    columns = [f"prob_{name}" for name in GRADES]
+    tables = [one.predictions(split, **how) for one in trainings]
+    mean = np.mean([table[columns].to_numpy() for table in tables], axis=0)
+    return tables[0].assign(**dict(zip(columns, mean.T, strict=True)))
+
+
+def by_studies(course: Course, numbers: Sequence[int], seed: int = 0) -> dict[int, Course]:
+    """A course with fewer training studies, by their number.
+
+    With the same epochs a hundred studies would give a twelfth of the steps, and the curve would show the steps; with
+    the same steps each would cost as much as all. So the epochs grow as the root of what is lacking.
+    """
+    whole = course.slices.records.loc[course.slices.rows("train"), "patient"].nunique()
+    return {
+        number: Course(
+            replace(course.recipe, epochs=round(course.recipe.epochs * (whole / number) ** 0.5)),
+            fewer(course.slices, number, seed),
+        )
+        for number in numbers
+    }
 
 
 def fewer(slices: GradedSlices, studies: int, seed: int = 0) -> GradedSlices:

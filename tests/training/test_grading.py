@@ -16,11 +16,22 @@ from medutils.data.lumbar import GRADES, LEVELS
 from medutils.errors import InputError
 from medutils.evaluation import evaluate, grades
 from medutils.models.augment import Augment, Augmentation
+from medutils.tables import check_predictions
 from medutils.training import grader, grading, workers
 from medutils.training.grader import Annotated, Recipe, weighted_loss
-from medutils.training.grading import Course, Graded, as_frequencies, fewer, stacked, train, train_all
+from medutils.training.grading import (
+    Course,
+    Graded,
+    as_frequencies,
+    averaged,
+    by_studies,
+    fewer,
+    stacked,
+    train,
+    train_all,
+)
 
-SIZE = 32
+SIZE, HELD = 32, ("validation", "test")
 RECIPE = Recipe(SIZE, 2, "test_resnet", pretrained=False, batch_size=4, rate=1e-2, augmentation=Augmentation())
 
 
@@ -211,7 +222,7 @@ def test_a_rate_that_is_too_high_is_named() -> None:
 # --- what a training says ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
+@pytest.mark.parametrize("split", HELD)
 def test_predictions_are_those_of_each_annotations_slice_and_level(split: str) -> None:
     course = a_course()
     trained = train(course, 0)
@@ -228,10 +239,7 @@ def test_predictions_are_those_of_each_annotations_slice_and_level(split: str) -
 def test_the_temperature_is_that_of_the_weighted_validation_annotations(tmp_path: Path) -> None:
     """Always sure of Severe, and right in a third of the cells, 4 in 7 by weight: it is to say 4/7."""
     course = a_course()
-    logits = {
-        side: torch.tensor([0.0, 0.0, 9.0]).expand(len(course.data.slices(side)), 5, 3)
-        for side in ("validation", "test")
-    }
+    logits = {split: torch.tensor([0.0, 0.0, 9.0]).expand(len(course.data.slices(split)), 5, 3) for split in HELD}
     made = Graded(course, pd.DataFrame(), logits, 0.0, tmp_path)
     validation = course.slices.records.query("split == 'validation'")["label"]
     weight = validation.map(dict(zip(GRADES, (1, 2, 4), strict=True)))
@@ -246,10 +254,27 @@ def test_as_frequencies_takes_the_weights_out() -> None:
     np.testing.assert_allclose(as_frequencies(table)[columns], [[0.7, 0.2, 0.1]])
 
 
-def test_trainings_are_stacked_with_the_number_of_their_seed() -> None:
-    one = train(a_course(), 0)
-    table = stacked([one, one], "validation")
-    assert table.groupby("repeat").size().tolist() == [len(one.predictions("validation"))] * 2
+def test_pooled_predictions_do_not_know_the_slice(tmp_path: Path) -> None:
+    """Sure of Normal/Mild on the left slice and of Severe on the right one: between the two on either."""
+    course = a_course()
+    side = torch.tensor([[9.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
+    logits = {split: side.repeat(len(course.data.slices(split)) // 2, 1)[:, None].expand(-1, 5, 3) for split in HELD}
+    made = Graded(course, pd.DataFrame(), logits, 0.0, tmp_path)
+    known, pooled = (made.predictions(calibrated=False, pooled=how) for how in (False, True))
+    left = known["target"].str.startswith("left")
+    assert (known["prob_Severe"] > 0.9).equals(~left)
+    middle = torch.tensor([4.5, 0.0, 4.5]).softmax(0)[2]
+    assert pooled["prob_Severe"].to_numpy() == pytest.approx(float(middle))
+
+
+def test_trainings_are_stacked_or_averaged() -> None:
+    trainings = train_all({"a": a_course()}, 2, 0)["a"]
+    columns = [f"prob_{name}" for name in GRADES]
+    table, mean = stacked(trainings, "validation"), averaged(trainings, "validation")
+    assert table.groupby("repeat").size().tolist() == [len(mean)] * 2
+    one, other = (table.loc[table["repeat"] == number, columns].to_numpy() for number in (0, 1))
+    np.testing.assert_allclose(mean[columns], (one + other) / 2)
+    check_predictions(mean)
 
 
 # --- how performance grows with the studies ---------------------------------------------------------------------------
@@ -264,3 +289,15 @@ def test_fewer_studies_are_a_part_of_more() -> None:
     assert few["split"][held].equals(slices.records["split"][held])
     with pytest.raises(InputError, match="studies: found 7; expected 1 to 6"):
         fewer(slices, 7)  # type: ignore[arg-type]
+
+
+def test_fewer_studies_have_more_epochs() -> None:
+    """All, a quarter and a sixteenth of 32 training studies: steps fall by the root of what epochs alone would lack."""
+    course = Course(replace(RECIPE, epochs=4), some_slices(64))  # type: ignore[arg-type]
+    courses = by_studies(course, (2, 8, 32))
+    assert {number: one.recipe.epochs for number, one in courses.items()} == {2: 16, 8: 8, 32: 4}
+    studies = {
+        number: one.slices.records.query("split == 'train'")["patient"].nunique() for number, one in courses.items()
+    }
+    assert studies == {2: 2, 8: 8, 32: 32}
+    assert grading._path(courses[32], 0) == grading._path(course, 0)  # all studies are not trained with twice
