@@ -27,8 +27,7 @@ from medutils.files import written_whole
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.transfer import make_classifier, own_preprocessing
-from medutils.training.loop import Progress, batches, best_device, keep_memory, load_weights, mixed, predict
-from medutils.training.loop import seed_everything as seeded
+from medutils.training.loop import batches, best_device, keep_memory, load_weights, mixed, predict, seed_everything
 
 State = dict[str, Tensor]
 
@@ -48,12 +47,12 @@ class Recipe:
     weights: what an annotation of each grade counts in the loss
     """
 
-    size: int = 176
-    epochs: int = 4
+    size: int
+    epochs: int
+    rate: float
     network: str = "tf_efficientnet_lite0"
     pretrained: bool = True
     batch_size: int = 32
-    rate: float = 1e-3
     weight_decay: float = 1e-2
     dropout: float = 0.2
     weights: tuple[float, ...] = (1.0, 2.0, 4.0)
@@ -99,13 +98,7 @@ def build(recipe: Recipe, levels: int, seed: int = 0) -> FilmClassifier:
     return make_classifier(own_preprocessing(design), answers, recipe.augmentation, recipe.pretrained)
 
 
-def train(
-    recipe: Recipe,
-    data: Annotated,
-    seed: int,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
+def train(recipe: Recipe, data: Annotated, seed: int, checkpoint: Path | None = None) -> dict[str, Any]:
     """Train to the end with one seed, and let the network say its logits of all validation and test slices once.
 
     checkpoint: a file that takes the whole state after each epoch; where it is there, training goes on from it, to the
@@ -115,7 +108,7 @@ def train(
     and `test`, (slices, levels, grades), the slices as `Annotated.slices` names them), `state` (the weights) and
     `seconds`. Raises `InputError` where the loss is no longer finite.
     """
-    learner = learn(recipe, data, seed, recipe.epochs, checkpoint, progress)
+    learner = learn(recipe, data, seed, recipe.epochs, checkpoint)
     logits = {side: said(learner.network, data, side) for side in ("validation", "test")}
     return {
         "history": {name: [row[name] for row in learner.history] for name in learner.history[0]},
@@ -125,15 +118,8 @@ def train(
     }
 
 
-def learn(
-    recipe: Recipe,
-    data: Annotated,
-    seed: int,
-    until: int,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-) -> "Learner":
-    """Train up to the end of epoch `until`, from the checkpoint on where there is one; the same, given back."""
+def learn(recipe: Recipe, data: Annotated, seed: int, until: int, checkpoint: Path | None = None) -> "Learner":
+    """Train up to the end of epoch `until`, from the checkpoint on where there is one."""
     keep_memory()
     learner = Learner(recipe, data, seed)
     if checkpoint is not None and checkpoint.exists():
@@ -142,8 +128,6 @@ def learn(
         learner.epoch()
         if checkpoint is not None:
             learner.save(checkpoint)
-        if progress:
-            progress(len(learner.history), recipe.epochs)
     return learner
 
 
@@ -177,7 +161,7 @@ class Learner:
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self.identity = json.dumps([asdict(recipe), seed, len(self.rows)])
-        seeded(seed)
+        seed_everything(seed)
 
     def epoch(self) -> None:
         """See every training slice once."""

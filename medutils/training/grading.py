@@ -28,6 +28,8 @@ from medutils.training.workers import each_apart
 
 KIND = "gradings"  # the folder of the cache
 
+FINE_TUNED = Recipe(size=176, epochs=4, rate=5e-4)  # fixed before the test studies were seen
+
 
 @dataclass(frozen=True, eq=False)
 class Course:

@@ -20,6 +20,7 @@ from medutils.tables import check_predictions
 from medutils.training import grader, grading, workers
 from medutils.training.grader import Annotated, Recipe, weighted_loss
 from medutils.training.grading import (
+    FINE_TUNED,
     Course,
     Graded,
     as_frequencies,
@@ -32,7 +33,7 @@ from medutils.training.grading import (
 )
 
 SIZE, HELD = 32, ("validation", "test")
-RECIPE = Recipe(SIZE, 2, "test_resnet", pretrained=False, batch_size=4, rate=1e-2, augmentation=Augmentation())
+RECIPE = Recipe(SIZE, 2, 1e-2, "test_resnet", pretrained=False, batch_size=4, augmentation=Augmentation())
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,7 @@ def test_no_picture_is_flipped() -> None:
     """The mirror lies across a sagittal picture: a flip would swap belly and back, or head and foot."""
     half = torch.zeros(64, 1, SIZE, SIZE)
     half[:, :, : SIZE // 2, : SIZE // 2] = 1
-    moved = Augment(Recipe().augmentation).train()(half)
+    moved = Augment(FINE_TUNED.augmentation).train()(half)
     quarters = torch.stack([moved[..., :8, :8], moved[..., -8:, :8], moved[..., :8, -8:], moved[..., -8:, -8:]])
     assert (quarters.mean((2, 3, 4)).argmax(0) == 0).all() and not torch.equal(moved, half)
 
