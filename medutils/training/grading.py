@@ -203,13 +203,13 @@ def train_all(
     return {name: [train(course, seed + number) for number in range(seeds)] for name, course in courses.items()}
 
 
-def stacked(trainings: list[Graded], split: str = "test", **how: bool) -> pd.DataFrame:
+def stacked(trainings: Sequence[Graded], split: str = "test", **how: bool) -> pd.DataFrame:
     """Predictions of one course's trainings below each other, the seed's number in `repeat`; `how` as `predictions`."""
     tables = [one.predictions(split, **how) for one in trainings]
     return pd.concat([table.assign(repeat=number) for number, table in enumerate(tables)], ignore_index=True)
 
 
-def averaged(trainings: list[Graded], split: str = "test", **how: bool) -> pd.DataFrame:
+def averaged(trainings: Sequence[Graded], split: str = "test", **how: bool) -> pd.DataFrame:
     """Predictions with the mean of the probabilities that one course's trainings give."""
     columns = [f"prob_{name}" for name in GRADES]
     tables = [one.predictions(split, **how) for one in trainings]
