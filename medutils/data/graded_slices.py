@@ -1,6 +1,5 @@
 """Annotated slices of lumbar MRI with their grades: found, read, decoded once and divided by study."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,17 +13,17 @@ from torch import Tensor
 from medutils.data import registry
 from medutils.data.images import build_array
 from medutils.data.loaded import Loaded
-from medutils.data.lumbar import GRADES, TARGETS, load_rsna_targets, read_table
+from medutils.data.lumbar import TARGETS, load_rsna_targets, read_table
 from medutils.data.manifest import Located, data_roots
+from medutils.data.slices import GRADED, INDEX, LEFT_OUT, TREE, cut_once
 from medutils.data.splits import given_split
+from medutils.data.studies import TEST, VALIDATION, divided_by_study, left_out
 from medutils.errors import InputError
-from medutils.tables import check_records, few
+from medutils.tables import check_records, read_csv
 
 Rows = NDArray[np.int64]
 
-INDEX, GRADED = "index.csv", "train.csv"
 INDEX_COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "file")
-TEST, VALIDATION = 0.2, 0.1  # of all studies, and of those that are left
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,36 +68,10 @@ class GradedSlices:
         return np.flatnonzero(self.records["split"] == split)
 
     def hold_out(self, test: int | float, validation: float, seed: int) -> "GradedSlices":
-        """The same slices divided by study; those whose split was given stay as they are.
-
-        Parameters
-        ----------
-        test: how many studies, or which share of them, are test studies
-        validation: share of the other studies; 0 for none
-        seed: draws the studies, on every machine the same; those of each worst grade in their share
-
-        Raises `InputError` when training, test, or a validation that was asked for, is left without a study.
-        """
+        """The same slices divided by study; see `divided_by_study`. Those whose split was given stay as they are."""
         if self.divided:
             return self
-        studies = self._by_worst_grade(seed)
-        count = test if isinstance(test, int) else round(test * len(studies))
-        held = _spread(studies, count)
-        others = [study for study in studies if study not in held]
-        chosen = _spread(others, round(validation * len(others)))
-        if not (held and len(others) > len(chosen)) or (validation > 0 and not chosen):
-            raise InputError(
-                f"{self.located.path}: {len(studies)} studies give {len(held)} for test, {len(chosen)} for validation "
-                f"and {len(others) - len(chosen)} for training; expected some in each"
-            )
-        patient = self.records["patient"]
-        split = np.select([patient.isin(held), patient.isin(chosen)], ["test", "validation"], "train")
-        return replace(self, records=self.records.assign(split=split))
-
-    def _by_worst_grade(self, seed: int) -> list[str]:
-        """The studies by the worst grade of their annotations, and within a grade in the order of a hash."""
-        worst = self.records["label"].map(GRADES.index).groupby(self.records["patient"]).max()
-        return sorted(worst.index, key=lambda study: (worst[study], _hash(seed, study)))
+        return replace(self, records=divided_by_study(self.records, test, validation, seed, self.located.path))
 
 
 def open_slices(data: str = "auto", seed: int = 0, split: str = "") -> GradedSlices:
@@ -106,7 +79,8 @@ def open_slices(data: str = "auto", seed: int = 0, split: str = "") -> GradedSli
 
     Parameters
     ----------
-    data: `auto`, `phantom`, or the user's own folder, as `medutils data slices` writes it
+    data: `auto`, `phantom`, or the user's own folder: as `medutils data slices` writes it, or the challenge's own tree,
+        of which the slices are cut once and kept (see `cut_slices`)
     seed: draws the studies; see `GradedSlices.hold_out`, which divides them otherwise
     split: the path of a split of the same annotations that a run wrote; "" for a drawn one
 
@@ -114,9 +88,10 @@ def open_slices(data: str = "auto", seed: int = 0, split: str = "") -> GradedSli
     for others.
     """
     located = registry.find("rsna_lumbar_t1", data)
-    loaded = load_graded_slices(located.path)
+    folder = located.path if (located.path / INDEX).is_file() else _cut(located.path)
+    loaded = load_graded_slices(folder)
     records, files, unread = _readable(loaded.records)
-    targets = load_rsna_targets(grades_folder(located.path))
+    targets = load_rsna_targets(grades_folder(folder))
     grades = targets.loc[targets.index.isin(records["study_id"])]
     skipped = (*loaded.skipped, *unread)
     found = GradedSlices(records, files, grades, located, _notes(loaded, targets, grades, skipped), skipped)
@@ -125,16 +100,25 @@ def open_slices(data: str = "auto", seed: int = 0, split: str = "") -> GradedSli
     return found.hold_out(TEST, VALIDATION, seed)
 
 
+def _cut(folder: Path) -> Path:
+    if not (folder / TREE).is_dir():
+        raise InputError(
+            f"{folder}: found neither {INDEX} nor {TREE}; expected annotated slices, or what to cut them from"
+        )
+    return cut_once(folder)
+
+
 def load_graded_slices(folder: Path) -> Loaded:
     """Read `index.csv` and the grades of its studies as records, one an annotation; see `GradedSlices`.
 
     The grades are in `train.csv`, in the same folder or in the RSNA set (see `grades_folder`). `Loaded.skipped` names
-    studies without a row of grades, annotations that come twice (the first is kept) and slices that are not there;
-    `Loaded.unlabelled` counts annotations whose cell is empty. Raises `InputError` when none is left.
+    studies without a row of grades, annotations that come twice (the first is kept), slices that are not there and what
+    was left out when they were cut; `Loaded.unlabelled` counts annotations whose cell is empty. Raises `InputError`
+    when none is left.
     """
     index = _read_index(folder / INDEX)
     targets = load_rsna_targets(grades_folder(folder))
-    skipped: list[tuple[str, str]] = []
+    skipped = _left_out(folder / LEFT_OUT)
     known = index["study_id"].isin(targets.index)
     skipped += [(study, f"{GRADED} has no such study") for study in index.loc[~known, "study_id"].unique()]
     twice = index.duplicated(["study_id", "target"])
@@ -161,6 +145,14 @@ def grades_folder(folder: Path) -> Path:
     if found is None:
         raise InputError(f"{folder}: found no {GRADED} with the grades; expected it there or in rsna_lumbar beside it")
     return found
+
+
+def _left_out(path: Path) -> list[tuple[str, str]]:
+    """What was left out when the slices were cut."""
+    if not path.is_file():
+        return []
+    table = read_csv(path, ("file", "reason"))
+    return list(zip(table["file"], table["reason"], strict=True))
 
 
 def _read_index(path: Path) -> pd.DataFrame:
@@ -220,16 +212,4 @@ def _notes(
         notes.append(f"Of {len(targets):,} graded studies, {without:,} have no annotated slice here and are left out.")
     if loaded.unlabelled:
         notes.append(f"Annotations without a grade, which are left out: {loaded.unlabelled:,}.")
-    if skipped:
-        notes.append(f"Left out, {len(skipped):,} in all: {few([f'`{where}` ({why})' for where, why in skipped], 3)}.")
-    return tuple(notes)
-
-
-def _spread(studies: Sequence[str], count: int) -> set[str]:
-    """`count` of the studies, evenly spaced: of studies in order of a grade, each grade has its share."""
-    count = min(count, len(studies))
-    return {studies[int((place + 0.5) * len(studies) / count)] for place in range(count)}
-
-
-def _hash(seed: int, study: str) -> bytes:
-    return hashlib.sha256(f"{seed}\t{study}".encode()).digest()
+    return (*notes, *left_out(skipped))

@@ -1,10 +1,11 @@
 """The annotated slices of RSNA 2024, cut from its DICOM files into pictures that open in a moment."""
 
+import os
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -18,21 +19,25 @@ from medutils.errors import InputError
 from medutils.files import explain, sha256, write_text, written_whole
 
 SIDE, QUALITY = 250, 88  # pixels, and of the JPEG: those of the slices that the book was measured on
-TREE, INDEX, GRADED, STAMP = "train_images", "index.csv", "train.csv", "source.txt"
+TREE, INDEX, GRADED, LEFT_OUT, STAMP = "train_images", "index.csv", "train.csv", "left_out.csv", "source.txt"
+Skipped = list[tuple[str, str]]
 COLUMNS = ["study_id", "series_id", "instance_number", "condition", "level", "file"]
 THREADS = 2
 PROGRESS_FROM = 100  # slices
 
 
+Item = TypeVar("Item")
+
+
 class Cut(NamedTuple):
-    """What was cut: slices and annotations on them, and the slices left out (their DICOM file, and the reason)."""
+    """What was cut: slices and annotations on them, and what was left out (its place in the tree, and the reason)."""
 
     slices: int
     annotations: int
     skipped: tuple[tuple[str, str], ...]
 
 
-def cut_slices(folder: Path, out: Path, series: str = "Sagittal T1") -> Cut:
+def cut_slices(folder: Path, out: Path, series: str = SERIES[0]) -> Cut:
     """Cut the annotated slices of one kind of series from the challenge's own tree, and write them as a folder.
 
     Parameters
@@ -44,17 +49,18 @@ def cut_slices(folder: Path, out: Path, series: str = "Sagittal T1") -> Cut:
     series: one of `SERIES`; the annotations are of the conditions that it shows
 
     A slice is `grey_slice`'s. Slices are written beside `out`, where a call that was interrupted goes on; the folder is
-    renamed when all are there. A slice that is not there or cannot be read is left out and named in `Cut.skipped`.
-    Raises `InputError` when `out` is there, the tables or the tree are not, do not fit each other, or no slice is left.
+    renamed when all are there. A slice or a study that the tables name and the tree lacks, a slice that cannot be read
+    and a study without an annotated slice are left out and named in `Cut.skipped` and in `left_out.csv` (file, reason).
+    Raises `InputError` when `out` is there, the tables or the tree are not, or no slice is left.
     """
     if out.exists():
         raise InputError(f"{out}: is there already; expected a folder that is not")
-    annotations = _annotations(folder, series)
+    wanted = _wanted(folder, series)
     part = out.with_name(f".{out.name}.part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{part}.lock", timeout=0):
-            cut = _cut_into(part, folder, annotations, _source(folder, series))
+            cut = _cut_into(part, folder, wanted, _source(folder, wanted))
             part.replace(out)
         Path(f"{part}.lock").unlink(missing_ok=True)
     except Timeout as error:
@@ -62,6 +68,16 @@ def cut_slices(folder: Path, out: Path, series: str = "Sagittal T1") -> Cut:
     except OSError as error:
         raise explain(error, out) from error
     return cut
+
+
+def cut_once(folder: Path) -> Path:
+    """The folder that `cut_slices` makes of the challenge's tree in `folder`, kept in the cache; for its errors too."""
+    out = cache.place("slices", _source(folder, _wanted(folder, SERIES[0])))
+    if not out.is_dir():
+        with cache.locked(out):
+            if not out.is_dir():
+                cut_slices(folder, out)
+    return out
 
 
 def grey_slice(path: Path) -> Image.Image:
@@ -73,52 +89,78 @@ def grey_slice(path: Path) -> Image.Image:
     return Image.fromarray(read_dicom(path, "header")).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
-def _annotations(folder: Path, series: str) -> pd.DataFrame:
-    """The rows of the coordinates that lie on a series of the kind asked for, with the paths of both files."""
+class _Wanted(NamedTuple):
+    """The annotations whose study is in the tree, with the paths of both files, and what is left out by its names."""
+
+    annotations: pd.DataFrame
+    skipped: Skipped
+
+
+def _wanted(folder: Path, series: str) -> _Wanted:
     if series not in SERIES:
         raise InputError(f"series: found '{series}'; expected {', '.join(SERIES)}")
     if not (folder / TREE).is_dir():
         raise InputError(f"{folder}: found no folder {TREE}; expected the DICOM files of the challenge in it")
+    load_rsna_targets(folder)
     described = load_series(folder).records.set_index("record_id")["label"]
     places = load_coordinates(folder)
-    shown = places["condition"].map(SERIES_OF_CONDITION) == series
+    shown_on_it = places["condition"].map(SERIES_OF_CONDITION) == series
     of_series = (places["study_id"] + "/" + places["series_id"]).map(described) == series
-    rows = places[shown & of_series].sort_values(["study_id", "series_id", "instance_number", "condition", "level"])
-    if rows.empty:
-        raise InputError(f"{folder}: the coordinates name no {series} series of the descriptions; expected some")
-    load_rsna_targets(folder)
+    rows = places[shown_on_it & of_series].sort_values(["study_id", "series_id", "instance_number", "target"])
     stem = rows["study_id"] + "/" + rows["series_id"] + "/" + rows["instance_number"].astype(str)
-    return rows.assign(file=stem + ".jpg", dicom=TREE + "/" + stem + ".dcm")
+    rows = rows.assign(file=stem + ".jpg", dicom=TREE + "/" + stem + ".dcm")
+    named, there = {*rows["study_id"]}, {path.name for path in (folder / TREE).iterdir() if path.is_dir()}
+    if not named & there:
+        raise InputError(
+            f"{folder}: the coordinates name {series} slices of {len(named):,} studies, and none of them is among the "
+            f"{len(there):,} in {TREE}; expected tables and images of the same studies"
+        )
+    skipped = [(f"{TREE}/{study}", "is not there; the coordinates name it") for study in sorted(named - there)]
+    skipped += [(f"{TREE}/{study}", f"the coordinates name no {series} slice of it") for study in sorted(there - named)]
+    return _Wanted(rows[rows["study_id"].isin(there)], skipped)
 
 
-def _source(folder: Path, series: str) -> str:
-    """What the slices are cut from and how: a folder begun with anything else is begun again."""
-    tables = [folder / GRADED, folder / "train_series_descriptions.csv", *sorted(folder.glob("train_label_*.csv"))]
-    return cache.key_of(cut_slices, str(folder.resolve()), series, *map(sha256, tables))
+def _source(folder: Path, wanted: _Wanted) -> str:
+    """What the slices are cut from: a folder begun with anything else is begun again."""
+    files = [folder / name for name in wanted.annotations["dicom"].unique()]
+    stats = [(stat.st_size, stat.st_mtime_ns) if (stat := _stat(file)) else None for file in files]
+    rows = wanted.annotations[[*COLUMNS]].to_csv(index=False)
+    return cache.key_of(cut_slices, str(folder.resolve()), rows, wanted.skipped, stats, sha256(folder / GRADED))
 
 
-def _cut_into(part: Path, folder: Path, annotations: pd.DataFrame, source: str) -> Cut:
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+def _cut_into(part: Path, folder: Path, wanted: _Wanted, source: str) -> Cut:
     stamp = part / STAMP
     if part.exists() and not (stamp.is_file() and stamp.read_text() == source):
         shutil.rmtree(part)
     write_text(stamp, source)
-    files = annotations.drop_duplicates("file")
+    files = wanted.annotations.drop_duplicates("file")
     work = [(folder / dicom, part / file) for dicom, file in zip(files["dicom"], files["file"], strict=True)]
     with ThreadPoolExecutor(THREADS) as pool:
-        reasons = list(_shown(pool.map(_cut_one, work), len(work)))
-    skipped = tuple((dicom, why) for dicom, why in zip(files["dicom"], reasons, strict=True) if why)
-    rows = annotations[~annotations["dicom"].isin([dicom for dicom, _ in skipped])]
+        reasons = list(shown(pool.map(_cut_one, work), len(work), "Cutting slices"))
+    unread = [(dicom, why) for dicom, why in zip(files["dicom"], reasons, strict=True) if why]
+    rows = wanted.annotations[~wanted.annotations["dicom"].isin([dicom for dicom, _ in unread])]
     if rows.empty:
         raise InputError(
             f"{folder}: found none of the {len(work):,} slices that the coordinates name, such as "
-            f"{': '.join(skipped[0])}; expected tables and {TREE} of the same studies"
+            f"{': '.join(unread[0])}; expected tables and {TREE} of the same studies"
         )
     rows.to_csv(part / INDEX, columns=COLUMNS, index=False)
     shutil.copyfile(folder / GRADED, part / GRADED)
+    skipped = (*wanted.skipped, *unread)
+    if skipped:
+        pd.DataFrame(skipped, columns=["file", "reason"]).to_csv(part / LEFT_OUT, index=False)
     if kind_of(folder) == "phantom":
         mark_phantom(part, name="rsna_lumbar_t1", cut_from="phantom DICOM studies")
-    stamp.unlink()
-    return Cut(len(work) - len(skipped), len(rows), skipped)
+    for left in (stamp, *part.rglob(".*.part")):  # of a call that was killed while it wrote a slice
+        left.unlink()
+    return Cut(len(work) - len(unread), len(rows), skipped)
 
 
 def _cut_one(work: tuple[Path, Path]) -> str:
@@ -137,11 +179,11 @@ def _cut_one(work: tuple[Path, Path]) -> str:
     return ""
 
 
-def _shown(reasons: Iterable[str], total: int) -> Iterable[str]:
+def shown(items: Iterable[Item], total: int, what: str) -> Iterable[Item]:
     """A progress bar on a terminal, which a command is run on; a notebook's page is no place for one."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
     quiet = total < PROGRESS_FROM or not console.is_terminal
-    return track(reasons, "Cutting slices", total, console=console, transient=True, disable=quiet)
+    return track(items, what, total, console=console, transient=True, disable=quiet)
