@@ -130,6 +130,7 @@ def audit(loaded: Loaded, root: Path = Path(), seed: int = 0) -> Audit:
         left_out=left_out,
         said=(
             *_left_out_said(left_out),
+            *_shared_said(records),
             *_patients_said(records, loaded.unmatched),
             *(_classes_said(judged, small, told) if records["label"].nunique() > 1 else ()),
         ),
@@ -329,6 +330,11 @@ def _left_out_said(left_out: pd.DataFrame) -> Iterator[str]:
         yield f"Left out: {number:,}, the first {first}: {reason}."
     if len(left_out):
         yield f"Mend what is left out ({len(left_out):,}) where it is a film, for a model would miss it too."
+
+
+def _shared_said(records: pd.DataFrame) -> Iterator[str]:
+    if shared := int((of_pictures(records) & records["path"].duplicated(keep=False)).sum()):
+        yield f"Records that share their picture with another one, which is not looked at here: {shared:,}."
 
 
 def _patients_said(records: pd.DataFrame, unmatched: tuple[str, ...]) -> Iterator[str]:

@@ -48,6 +48,8 @@ DATASETS = {
     "kermany_chest_xray": Dataset("films", "chest_xray:load_kermany", "chest:make_kermany"),
     "lung_six_class": Dataset("films", "chest_xray:load_composed", "chest:make_six_class"),
     "rsna_lumbar": Dataset("study", "lumbar:load_rsna_tables", "lumbar:make_rsna"),
+    "rsna_lumbar_t1": Dataset("study", "graded_slices:load_graded_slices", "slices:make_rsna_t1"),
+    "spider_midsagittal": Dataset("study", "spider:load_spider", "spider:make_spider"),
     "spider_lumbar": Dataset("study", "lumbar:load_slices", "lumbar:make_slices"),
 }
 
