@@ -1,6 +1,7 @@
 """Features of many slices or volumes: in batches, computed once and kept. What is kept hangs on this module alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from medutils.models.embedders import Embedder
 from medutils.training.loop import Progress, keep_memory
 
 KIND = "embeddings"
-BATCH, CHUNK = 32, 256  # slices: in a batch, and in a part that an interrupted run need not compute again
-VOLUMES_BATCH, VOLUMES_CHUNK = 2, 8
+BATCH, CHUNK = 16, 256  # slices: in a batch, and in a part that an interrupted run need not compute again
+VOLUMES_BATCH, VOLUMES_CHUNK = 1, 8
 
 
 def embed(
@@ -43,6 +44,7 @@ def embed(
 
 def _write(embedder: Embedder, x: Tensor, series: list[str], key: str, progress: Progress | None, path: Path) -> None:
     keep_memory()
+    embedder.network.eval()  # made here, and not by several threads at once
     chunk = VOLUMES_CHUNK if embedder.volume else CHUNK
     chunks = []
     for start in range(0, len(x), chunk):
@@ -56,10 +58,26 @@ def _write(embedder: Embedder, x: Tensor, series: list[str], key: str, progress:
 
 def _write_chunk(embedder: Embedder, x: Tensor, series: list[str], path: Path) -> None:
     batch = VOLUMES_BATCH if embedder.volume else BATCH
-    parts = [
-        embedder.features(x[start : start + batch], series[start : start + batch]) for start in range(0, len(x), batch)
-    ]
-    _save(path, torch.cat(parts).numpy())
+    starts = range(0, len(x), batch)
+
+    def features(start: int) -> Tensor:
+        return embedder.features(x[start : start + batch], series[start : start + batch])
+
+    _save(path, torch.cat(_each(features, starts)).numpy())
+
+
+def _each(work: Callable[[int], Tensor], starts: Sequence[int]) -> list[Tensor]:
+    """Work on each batch: on a CPU as many at once as there are threads, each on one of them.
+
+    Threads that share one batch wait for each other at every layer. So, too, the number of cores changes no result.
+    """
+    threads = torch.get_num_threads()
+    at_once = 1 if torch.cuda.is_available() else threads
+    try:
+        with ThreadPoolExecutor(at_once, initializer=partial(torch.set_num_threads, 1)) as pool:
+            return list(pool.map(work, starts))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _save(path: Path, values: NDArray[np.float32]) -> None:
