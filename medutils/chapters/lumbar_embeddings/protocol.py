@@ -5,6 +5,7 @@ predictions with a fault and without it, all else equal, or the scores that the 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from medutils.chapters.lumbar_embeddings.classifiers import COUNT, Array, Recipe, network_outputs, predict_one
 from medutils.chapters.lumbar_embeddings.imputation import ALPHABETICAL, UNGRADED, Codes, codes, filled
 from medutils.data.lumbar import CONDITIONS, LEVELS, SERIES, SERIES_OF_CONDITION
+from medutils.errors import InputError
 from medutils.tables import check_predictions
 
 SEED, SHARE = 42, 0.2  # of the write-up's splits
@@ -94,7 +96,8 @@ def run(
     """Predictions of the fifth of the rows that a protocol holds out, target by target, each with its own split.
 
     x: (rows, values); series: study_id and series_id of each row, text; grades: index study_id, the 25 targets
-    A target is left out where a class has fewer than two rows, as in the write-up's code.
+    A target is left out where a class has fewer than two rows, as in the write-up's code. Raises `InputError` when none
+    is left.
     """
     rows = merged(series, protocol.multiplies_rows)
     given = grades.loc[rows["study_id"], list(targets_of(kind, protocol.swaps_labels))]
@@ -111,6 +114,10 @@ def run(
             values = x[at["row"].to_numpy()]
             found = predict_one(recipe, values[train], code[train], values[test], seed)
             tables.append(_table(at.iloc[test], str(target), code[test], found))
+    if not tables:
+        raise InputError(
+            f"grades: found no target of {kind} with two rows of each of its classes; expected one at least"
+        )
     return check_predictions(pd.concat(tables, ignore_index=True))
 
 
@@ -283,6 +290,8 @@ def noise_control(
 
     series: study_id, series_id and `label` (one of `SERIES`), as `medutils.data.lumbar.load_series` gives them
     one_row_a_study: keep each study's first series of a kind, so that the merge multiplies nothing
+
+    A kind of series without a target that can be learnt is left out; `InputError` where all are.
     """
     found = {}
     for number, kind in enumerate(SERIES):
@@ -290,7 +299,10 @@ def noise_control(
         if one_row_a_study:
             of_kind = of_kind.drop_duplicates("study_id")
         noise = np.random.default_rng([seed, number]).normal(size=(len(of_kind), values))
-        found[kind] = run(protocol, noise, of_kind, grades, kind)
+        with suppress(InputError):
+            found[kind] = run(protocol, noise, of_kind, grades, kind)
+    if not found:
+        raise InputError("grades: found no target with two rows of each of its classes; expected one at least")
     return found
 
 

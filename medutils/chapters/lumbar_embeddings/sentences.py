@@ -1,0 +1,504 @@
+"""What a run of the lumbar chapter chooses to say. Each clause takes the numbers of a run."""
+
+from collections.abc import Callable, Mapping
+from math import isnan
+from typing import Any
+
+import pandas as pd
+
+from medutils.chapters.lumbar_embeddings import grid
+from medutils.data.graded_slices import GradedSlices
+from medutils.data.lumbar import GRADES, LEVELS
+from medutils.evaluation import Estimate, number, verdict
+from medutils.evidence import Numbers
+from medutils.evidence.words import Clause
+from medutils.tables import markdown_safe
+
+LOSS, AREA = "weighted_log_loss", "macro_auroc"
+NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
+
+
+def share(value: float, digits: int = 1) -> str:
+    return number(value, f".{digits}%")
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points."""
+    return f"{number(100 * value, '+.1f')} points"
+
+
+def two(n: Numbers, name: str) -> str:
+    """Weighted log loss and macro-AUROC of a model."""
+    loss, area = n.metric(f"{name}.{LOSS}").value, n.metric(f"{name}.{AREA}").value
+    return f"{number(loss, '.3f')} and {number(area, '.3f')}"
+
+
+def mean(values: list[Any]) -> float:
+    return sum(values) / len(values) if values else float("nan")
+
+
+def origin(slices: GradedSlices, on_what: str) -> str:
+    """What this run was made from, and what of it was left out."""
+    said = {
+        "phantom": "**This run was made from a phantom**: spines computed by a program, written as DICOM studies, from "
+        "which the annotated slices were cut. It says nothing about patients.",
+        "real data": f"This run was made from real data ({markdown_safe(slices.located.name)}).",
+    }
+    return " ".join([said[on_what], *slices.notes])
+
+
+# --- the first screen -------------------------------------------------------------------------------------------------
+
+
+def answer(n: Numbers, told: float) -> str:
+    """The first screen."""
+    if isnan(n.metric(f"prior_level.{AREA}").value):
+        return NOT_YET
+    text = (
+        f"The write-up reports {told:.2%}. **Whoever calls every case Normal/Mild is right in "
+        f"{share(n.number('tables/two_grades'), 2)}** of the task as its code poses it, and noise in place of "
+        f"embeddings reaches {share(n.number('noise/as_written/accuracy'))}. On real slices, knowing the level and no "
+        f"picture gives a macro-AUROC of {n.metric(f'prior_level.{AREA}')}; a frozen ImageNet embedding of the "
+        f"annotated slice brings it to {n.metric(f'annotated_level.{AREA}')}"
+    )
+    fine = n.metric(f"fine_tuned.{AREA}")
+    return text + (f", a network that was fine-tuned on such slices to {fine}." if not isnan(fine.value) else ".")
+
+
+def takeaways(n: Numbers) -> list[str]:
+    """What a reader should keep, each with its number; empty without a reference run."""
+    found = [
+        ("embedding_beside_level", "The mean embedding of a study, beside the level, changes weighted log loss by"),
+        ("slice_beside_embedding", "The annotated slice in place of the study's mean changes it by"),
+        ("fine_tuning", "Fine-tuning changes it by"),
+    ]
+    said = [
+        f"{words} {n.metric(f'{name}.{LOSS}')}." for name, words in found if not isnan(n.metric(f"{name}.{LOSS}").value)
+    ]
+    if not isnan(n.number("noise/as_written/f1")):
+        said.insert(
+            0,
+            f"Noise has an F1 of {share(n.number('noise/as_written/f1'))} under the write-up's protocol, and of "
+            f"{share(n.number('noise/one_row_a_study/f1'))} once the merge no longer copies rows; "
+            f"{number(n.number('arithmetic/below_noise_f1'), '.0f')} of "
+            f"{number(n.number('arithmetic/of_noise_f1'), '.0f')} comparable rows of its table lie below the first.",
+        )
+    if nulls := _null(n):
+        said.append(f"Without an effect that we could measure: {'; '.join(nulls)}.")
+    return said
+
+
+def _null(n: Numbers) -> list[str]:
+    names = {
+        "the mean embedding of a study beside its level": f"embedding_beside_level.{LOSS}",
+        "histogram equalisation, over the grid": f"axis_preprocessing.{AREA}",
+        "attention that was never trained, over the grid": f"axis_attention.{AREA}",
+        "SMOTE for SVC": f"axis_smote_svc.{AREA}",
+    }
+    return [
+        f"{words} ({n.metric(name)})"
+        for words, name in names.items()
+        if not isnan(n.metric(name).value) and verdict(n.metric(name)) == "holds 0"
+    ]
+
+
+# --- the data ---------------------------------------------------------------------------------------------------------
+
+
+def composed(n: Numbers) -> str:
+    return (
+        f"{number(n.number('data/annotations'), ',.0f')} annotations of {number(n.number('data/studies'), ',.0f')} "
+        f"studies lie on {number(n.number('data/slices'), ',.0f')} slices; "
+        f"{number(n.number('data/test'), ',.0f')} studies are held out for the test"
+    )
+
+
+def prevalence(n: Numbers) -> str:
+    shares = n.results.get("experiments", {}).get("data", {}).get("shares", {})
+    normal = {level: of.get("Normal/Mild", float("nan")) for level, of in shares.items()}
+    low, high = normal.get("l5_s1", float("nan")), normal.get("l1_l2", float("nan"))
+    return f"{share(high)} of the foramina at L1/L2 are Normal/Mild, and {share(low)} of those at L5/S1"
+
+
+def shares_by_level(n: Numbers) -> pd.DataFrame:
+    """The share of each grade (columns) at each level (rows); empty where a run has none."""
+    found = n.results.get("experiments", {}).get("data", {}).get("shares", {})
+    table = pd.DataFrame(found).T.reindex(columns=GRADES)
+    return table.set_axis([str(level).upper().replace("_", "/") for level in table.index]) if len(table) else table
+
+
+def emptiness(n: Numbers) -> str:
+    return (
+        f"of {number(n.number('tables/studies'), ',.0f')} studies {number(n.number('tables/complete'), ',.0f')} have "
+        f"all 25 grades; {number(n.number('tables/empty'), ',.0f')} cells are empty, "
+        f"{number(n.number('tables/empty_together'), ',.0f')} of them where a whole condition was not graded"
+    )
+
+
+def dicom(n: Numbers) -> str:
+    return (
+        f"the middle slices of {number(n.number('dicom/series'), '.0f')} series have "
+        f"{share(n.number('dicom/white_gsl'))} white pixels by percentiles, {share(n.number('dicom/white_hist'))} once "
+        f"equalised, and {share(n.number('dicom/white_clipped'))} where 16 bits are clipped at 255"
+    )
+
+
+# --- the honest baselines ---------------------------------------------------------------------------------------------
+
+
+def baselines(n: Numbers) -> str:
+    return (
+        f"weighted log loss and macro-AUROC are {two(n, 'prior')} for shares alone, {two(n, 'prior_level')} by level, "
+        f"{two(n, 'noise_level')} for noise with the level, {two(n, 'studies_level')} for the mean over the study with "
+        f"the level, and {two(n, 'annotated_level')} for the annotated slice with it"
+    )
+
+
+def level_known(n: Numbers) -> str:
+    return (
+        "the study's mean, beside the level, changes weighted log loss by "
+        f"{n.metric(f'embedding_beside_level.{LOSS}')}; "
+        f"the level, beside the study's mean, by {n.metric(f'level_beside_embedding.{LOSS}')}"
+    )
+
+
+# --- the grid ---------------------------------------------------------------------------------------------------------
+
+AXIS_WORDS = {
+    "preprocessing": "HIST minus GSL",
+    "attention": "attention, untrained, minus mean",
+    "embedder": "ResNet-152 minus ResNet-50",
+    "fourth_embedder": "Lite0 minus ResNet-50",
+    "values": "2,048 minus 512 values",
+    "values_lite0": "1,280 minus 512 values (Lite0)",
+    "lgbm": "LightGBM minus SVC",
+    "xgboost": "XGBoost minus SVC",
+    "bagging": "bagging minus SVC",
+    "ann": "ANN minus SVC",
+    "weighted_loss": "weighted loss minus none (ANN)",
+    "trees": "100 minus 10 trees",
+    "smote_svc": "SMOTE minus none (SVC)",
+    "smote_lgbm": "SMOTE minus none (LightGBM)",
+    "under_sampling_svc": "SMOTE with under-sampling minus SMOTE (SVC)",
+    "under_sampling_lgbm": "the same (LightGBM)",
+    "filled_by_mode": "cells filled by mode minus masked (ANN)",
+    "filled_by_forest": "filled by forest minus masked (ANN)",
+}
+assert list(AXIS_WORDS) == list(grid.AXES)
+
+
+def gridded(n: Numbers) -> str:
+    names = _grid_names(n)
+    if not names:
+        return "no grid was run"
+    best = max(names, key=lambda name: n.metric(f"grid_{name}.{AREA}").value)
+    right = max(names, key=lambda name: n.metric(f"grid_{name}.accuracy").value)
+    return (
+        f"of {len(names)} configurations the highest macro-AUROC is {n.metric(f'grid_{best}.{AREA}')} ({best}) and the "
+        f"highest accuracy {n.metric(f'grid_{right}.accuracy')} ({right}); shares by level, without a picture, have "
+        f"{n.metric(f'prior_level.{AREA}')} and {n.metric('prior_level.accuracy')}"
+    )
+
+
+def _grid_names(n: Numbers) -> list[str]:
+    ends = f".{AREA}"
+    return [
+        name.removeprefix("grid_").removesuffix(ends)
+        for name in n.results.get("metrics", {})
+        if name.startswith("grid_") and name.endswith(ends)
+    ]
+
+
+def grid_rows(real: Numbers, run: Numbers, told: Mapping[str, Any]) -> pd.DataFrame:
+    """The reported rows and ours: accuracy, macro-F1 and AUC as reported, then those of both runs."""
+    names = list(dict.fromkeys([*(cell.name for cell in grid.REPORTED), *_grid_names(real), *_grid_names(run)]))
+    metrics = {"accuracy": "accuracy", "f1": "macro_f1", "auc": AREA}
+    rows = {}
+    for name in names:
+        row: dict[str, Any] = {}
+        for short, metric in metrics.items():
+            value = told.get(f"{name}_{short}")
+            row[f"{short}, reported"] = "–" if value is None else f"{value:.3f}"
+            for which, n in (("reference", real), ("this run", run)):
+                found = n.metric(f"grid_{name}.{metric}").value
+                row[f"{short}, {which}"] = "–" if isnan(found) else f"{found:.3f}"
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def axis_estimates(n: Numbers) -> dict[str, Estimate]:
+    """The effect of each axis on macro-AUROC, of a run, by its words."""
+    found = {words: n.metric(f"axis_{axis}.{AREA}") for axis, words in AXIS_WORDS.items()}
+    return {words: one for words, one in found.items() if not isnan(one.value)}
+
+
+# --- what went wrong --------------------------------------------------------------------------------------------------
+
+
+def _fault(n: Numbers, name: str, score: str) -> str:
+    with_it, without = (mean(n.numbers(f"fault_{name}/{score}_{end}")) for end in ("with", "without"))
+    return f"{share(with_it)} with it and {share(without)} without"
+
+
+def moderate(n: Numbers) -> str:
+    return f"accuracy is {_fault(n, 'drops_moderate', 'accuracy')}"
+
+
+def majority(n: Numbers) -> str:
+    return (
+        f"always Normal/Mild is right in {share(n.number('tables/two_grades'), 2)} without the class Moderate and in "
+        f"{share(n.number('tables/three_grades'), 2)} with it; of the write-up's "
+        f"{number(n.number('arithmetic/of_three_grades'), '.0f')} rows with three grades "
+        f"{number(n.number('arithmetic/below_three_grades'), '.0f')} are below that"
+    )
+
+
+def merged(n: Numbers) -> str:
+    return (
+        f"noise has an F1 of {share(n.number('noise/as_written/f1'))} and an accuracy of "
+        f"{share(n.number('noise/as_written/accuracy'))} as written, {share(n.number('noise/one_row_a_study/f1'))} and "
+        f"{share(n.number('noise/one_row_a_study/accuracy'))} with one row a study, "
+        f"{share(n.number('noise/correct/f1'))} and {share(n.number('noise/correct/accuracy'))} under a correct "
+        "protocol"
+    )
+
+
+def split_rows(n: Numbers) -> str:
+    return f"macro-F1 is {_fault(n, 'splits_rows', 'f1')}, AUROC {_fault(n, 'splits_rows', 'auroc_of_survivors')}"
+
+
+def swapped(n: Numbers) -> str:
+    return (
+        f"AUROC is {_fault(n, 'swaps_labels', 'auroc_of_survivors')}, accuracy {_fault(n, 'swaps_labels', 'accuracy')}"
+    )
+
+
+def attended(n: Numbers) -> str:
+    draws = n.numbers("draws/weighted_log_loss")
+    ends = f"{number(min(draws), '.3f')} to {number(max(draws), '.3f')}" if draws else "not defined"
+    return (
+        f"over {len(draws)} draws of an attention that is never trained weighted log loss runs from {ends}; the mean "
+        "has "
+        f"{n.metric(f'studies.{LOSS}')}, a draw of its own for each study "
+        f"{n.metric(f'attention_redrawn.{LOSS}')}. A trained attention, which answers each target by itself, has "
+        f"{n.metric(f'attention_trained.{LOSS}')}"
+    )
+
+
+def loaded(n: Numbers) -> str:
+    parts = []
+    for way in ("as published", "state_dict taken out", "prefix removed"):
+        at = f"loading/{way}"
+        parts.append(
+            f"{way}: {number(n.number(f'{at}/copied_kernels'), '.0f')} of {number(n.number(f'{at}/kernels'), '.0f')}"
+        )
+    return (
+        f"convolution kernels that hold the given weights afterwards ({number(n.number('loading/depth'), '.0f')} "
+        f"layers): {'; '.join(parts)}"
+    )
+
+
+def all_faults(n: Numbers) -> str:
+    return (
+        f"accuracy is {_fault(n, 'all', 'accuracy')}, macro-F1 {_fault(n, 'all', 'f1')}, AUROC "
+        f"{_fault(n, 'all', 'auroc_of_survivors')}"
+    )
+
+
+def keras(n: Numbers) -> str:
+    at = "network/mean"
+    return (
+        f"Keras's accuracy is {share(n.number(f'{at}/keras_accuracy'))}, where {share(n.number(f'{at}/accuracy'))} of "
+        f"the graded cells are right; its best epoch of the best fold, on the test rows, has "
+        f"{share(n.number('network/best/keras_accuracy_best'))}. Macro-F1 is "
+        f"{share(n.number(f'{at}/f1_absent_is_1'))} with absent columns as 1, {share(n.number(f'{at}/f1'))} without "
+        "them"
+    )
+
+
+def pixels(n: Numbers) -> str:
+    return (
+        f"weighted log loss changes by {n.metric(f'batch_norm_minus_annotated.{LOSS}')} with batch normalisation in "
+        f"train mode, by {n.metric(f'scale_minus_annotated.{LOSS}')} with pixels of 0 to 255, and by "
+        f"{n.metric(f'equalised_minus_annotated.{LOSS}')} with histogram equalisation"
+    )
+
+
+def filled(n: Numbers) -> str:
+    return (
+        f"its forest is asked to fill {number(n.number('filling/processed'), '.0f')} of "
+        f"{number(n.number('filling/columns'), '.0f')} columns. Grades that were hidden and filled are right in "
+        f"{share(n.number('filling/mode'))} by the mode and {share(n.number('filling/random_forest'))} by a forest, of "
+        f"the moderate and severe ones in {share(n.number('filling/mode_ill'))} and "
+        f"{share(n.number('filling/random_forest_ill'))}"
+    )
+
+
+# --- beyond -----------------------------------------------------------------------------------------------------------
+
+
+def tuned(n: Numbers) -> str:
+    return (
+        f"weighted log loss and macro-AUROC are {two(n, 'fine_tuned')} for one network, "
+        f"{two(n, 'fine_tuned_averaged')} for {number(n.number('fine_tuning/seeds'), '.0f')} averaged, and "
+        f"{two(n, 'fine_tuned_pooled')} where the answers for a level are averaged over all slices of the study; "
+        f"linear kappa is {n.metric('fine_tuned.kappa_linear')}"
+    )
+
+
+def calibrations(n: Numbers) -> dict[str, pd.DataFrame]:
+    """Observed against predicted frequency of each grade, where a run has them."""
+    found = n.results.get("experiments", {}).get("fine_tuning", {}).get("calibration", {})
+    return {grade: pd.DataFrame(curve) for grade, curve in found.items()}
+
+
+def calibrations_words(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The same as text."""
+    parts = [
+        f"{grade}: " + ", ".join(f"{row.predicted:.2f} and {row.observed:.2f}" for row in curve.itertuples())
+        for grade, curve in curves.items()
+    ]
+    return f"Predicted and observed frequency. {'; '.join(parts)}"
+
+
+def learning(n: Numbers) -> str:
+    numbers = [int(one) for one in n.numbers("curve/studies")]
+    parts = [
+        f"{one} studies {number(n.metric(f'studies_{one}_frozen.{LOSS}').value, '.3f')} frozen and "
+        f"{number(n.metric(f'studies_{one}_fine_tuned.{LOSS}').value, '.3f')} fine-tuned"
+        for one in numbers
+    ]
+    return f"weighted log loss by training studies: {'; '.join(parts)}" if parts else "no learning curve was measured"
+
+
+def learning_table(n: Numbers) -> pd.DataFrame:
+    """Weighted log loss by training studies, the run's whole training set last."""
+    numbers = [int(one) for one in n.numbers("curve/studies")]
+    rows = {
+        one: [n.metric(f"studies_{one}_{kind}.{LOSS}").value for kind in ("frozen", "fine_tuned")] for one in numbers
+    }
+    if rows:
+        rows[int(n.number("data/train"))] = [
+            n.metric(f"{name}.{LOSS}").value for name in ("annotated_level", "fine_tuned")
+        ]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["frozen", "fine-tuned"])
+    return table.rename_axis("training studies").reset_index()
+
+
+def spider(n: Numbers) -> str:
+    parts = [
+        f"{finding} {number(n.metric(f'spider_{finding}_prior.{metric}').value, '.2f')} and "
+        f"{number(n.metric(f'spider_{finding}_both.{metric}').value, '.2f')}"
+        for finding in n.numbers("spider/findings")
+        for metric in ("kappa_linear" if finding == "pfirrmann" else "auroc_over_targets",)
+    ]
+    return (
+        "from the disc's number alone and with the embeddings of both series (Pfirrmann: linear kappa; others: AUROC "
+        f"within a disc): {'; '.join(parts)}"
+        if parts
+        else "no disc was probed"
+    )
+
+
+def _with_chance(n: Numbers, name: str) -> str:
+    return f"{share(n.metric(f'{name}.share').value)} (by chance {share(n.metric(f'{name}.chance').value)})"
+
+
+def nearest(n: Numbers) -> str:
+    parts = [
+        f"{words} {_with_chance(n, f'nearest_{name}')}"
+        for name, words in (("patient", "the same study"), ("level", "a level in common"), ("side", "the same side"))
+    ]
+    return (
+        f"the nearest other slice has {', '.join(parts)}; among other studies' slices at the level it has the "
+        f"annotation's grade in {_with_chance(n, 'nearest_grade_all')}"
+    )
+
+
+def scanners(n: Numbers) -> str:
+    parts = [
+        f"the same {name} in {_with_chance(n, f'spider_nearest_{name}')}"
+        for name in ("series", "manufacturer", "sex", "patient")
+    ]
+    return f"the nearest other slice of SPIDER shows {', '.join(parts)}"
+
+
+def clustered(n: Numbers) -> str:
+    parts = [
+        f"{name} {number(n.metric(f'clusters_{name}.information').value, '.3f')} (shuffled "
+        f"{number(n.number(f'clusters/{name}/shuffled'), '.3f')})"
+        for name in n.names("clusters")
+    ]
+    return f"adjusted mutual information of ten clusters: {', '.join(parts)}" if parts else "nothing was clustered"
+
+
+def chosen(n: Numbers) -> str:
+    return (
+        f"macro-AUROC is {n.metric(f'chosen_prior.{AREA}')} from the level alone, "
+        f"{n.metric(f'chosen_choice.{AREA}')} with the slice's number, {n.metric(f'chosen_pattern.{AREA}')} with the "
+        f"pattern of slices, {n.metric(f'chosen_point.{AREA}')} with the point, {n.metric(f'chosen_all.{AREA}')} with "
+        "all of them"
+    )
+
+
+def worst(n: Numbers) -> str:
+    found = n.results.get("metrics", {})
+    name = next((one for one in ("fine_tuned", "annotated_level") if f"{one}.{AREA}" in found), "")
+    names = {grade: f"{name}.sensitivity[{grade}]" for grade in GRADES}  # a grade's name holds a stroke: no path
+    parts = [f"{grade} {Estimate(**found[path])}" for grade, path in names.items() if path in found]
+    return f"recall by grade is {', '.join(parts)}" if parts else "no recall was measured"
+
+
+def by_level(n: Numbers) -> str:
+    parts = [
+        f"{level.upper().replace('_', '/')} {number(n.metric(f'fine_tuned_at_{level}.{AREA}').value, '.2f')}"
+        for level in LEVELS
+    ]
+    return f"macro-AUROC within a level is {', '.join(parts)}, where shares by level know nothing and have one half"
+
+
+CLAUSES: tuple[Clause, ...] = (
+    composed,
+    prevalence,
+    emptiness,
+    dicom,
+    baselines,
+    level_known,
+    gridded,
+    moderate,
+    majority,
+    merged,
+    split_rows,
+    swapped,
+    attended,
+    loaded,
+    all_faults,
+    keras,
+    pixels,
+    filled,
+    tuned,
+    learning,
+    spider,
+    nearest,
+    scanners,
+    clustered,
+    chosen,
+    worst,
+    by_level,
+)
+FOLDED: tuple[tuple[str, str, Callable[[Numbers], str], str], ...] = (
+    ("Everything at once", "", all_faults, "fault_all/accuracy_with/0"),
+    (
+        "The network: Keras's accuracy, a validation that is the test, absent classes as 1",
+        "validation_fault",
+        keras,
+        "network/mean/accuracy",
+    ),
+    (
+        "Batch normalisation in train mode, pixels of 0 to 255, equalisation",
+        "pixels_code",
+        pixels,
+        f"batch_norm_minus_annotated.{LOSS}",
+    ),
+    ("Imputation that never runs", "imputation_fault", filled, "filling/mode"),
+)
