@@ -69,7 +69,7 @@ CHAPTER = Chapter(
             "size": 224,
             "embedders": "aal,rn50,mn152,lite0",
             "recipes": "",
-            "splits": 5,
+            "splits": 3,
             "draws": 20,
             "depth": 152,
             "fine_size": 176,

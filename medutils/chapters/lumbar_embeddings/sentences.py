@@ -34,7 +34,9 @@ def two(n: Numbers, name: str) -> str:
 
 
 def mean(values: list[Any]) -> float:
-    return sum(values) / len(values) if values else float("nan")
+    """The mean of the numbers that are defined; NaN where none is."""
+    known = [value for value in values if value is not None and not isnan(value)]
+    return sum(known) / len(known) if known else float("nan")
 
 
 def origin(slices: GradedSlices, on_what: str) -> str:
