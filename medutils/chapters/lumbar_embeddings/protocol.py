@@ -4,6 +4,7 @@ Rows are embeddings of series (or of slices), each of a study; grades are a tabl
 predictions with a fault and without it, all else equal, or the scores that the write-up's code takes from predictions.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -179,7 +180,9 @@ def _split(
         train, test = train_test_split(np.arange(len(y)), test_size=SHARE, random_state=seed, stratify=y)
         return train, test
     parts = StratifiedGroupKFold(round(1 / SHARE), shuffle=True, random_state=seed)
-    train, test = next(parts.split(y, y, study))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # rare grades, said by the counts
+        train, test = next(parts.split(y, y, study))
     return train, test
 
 

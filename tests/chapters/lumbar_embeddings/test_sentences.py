@@ -72,7 +72,7 @@ def test_the_grid_is_told_by_its_best_rows_and_stands_beside_all_that_were_repor
     assert "of 2 configurations" in said and "(gsl_lite0_lgbm)" in said and "(gsl_lite0_xgboost)" in said
     rows = sentences.grid_rows(Numbers({}), run, reported_values(CHAPTER))
     assert len(rows) == len(grid.REPORTED) + 2
-    assert rows.loc["gsl_rn50_svc_2048", "accuracy, reported"] == "0.922"
+    assert "0.922" in set(rows["accuracy, reported"]) and rows.loc["gsl_lite0_lgbm", "accuracy, reported"] == "–"
     assert rows.loc["gsl_lite0_lgbm", "auc, this run"] == "0.700"
 
 
