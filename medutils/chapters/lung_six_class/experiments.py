@@ -10,9 +10,9 @@ import pandas as pd
 
 from medutils.chapters.lung_six_class import marker, sets, shortcuts, triage
 from medutils.chapters.lung_six_class.arithmetic import NAMES
-from medutils.chapters.lung_six_class.plan import WRITTEN, Setup, key_of
+from medutils.chapters.lung_six_class.plan import WRITTEN, Setup, at_hand, key_of
 from medutils.data.films import Films
-from medutils.evaluation import Estimate, confusion, evaluate
+from medutils.evaluation import Estimate, compare, confusion, evaluate, operating_points
 from medutils.evidence import Results, reported_values
 from medutils.export import About, FilmInput, TrainedOn
 from medutils.training import courses
@@ -22,6 +22,28 @@ from medutils.training.stages import Phase
 
 Found = Mapping[str, Sequence[Trained]]
 PHASES = {1: ("",), 2: ("_frozen", ""), 3: ("_frozen", "_more", "")}  # what a course's phases add to its name
+
+
+# --- the films --------------------------------------------------------------------------------------------------------
+
+
+def composition(results: Results, setup: Setup) -> None:
+    """Keep how many films there are of each class, source and side, and how many the write-up's recipe finds in all."""
+    records = setup.records
+    by_class = records["label"].value_counts()
+    counts = pd.crosstab(records["label"], records["source"])
+    short = {name: int(by_class[label]) for label, name in zip(WRITTEN, NAMES, strict=True) if label in by_class}
+    results.experiment(
+        "data",
+        films=len(records),
+        patients=records["patient"].nunique(),
+        by_class=by_class.to_dict(),
+        by_source={label: row[row > 0].to_dict() for label, row in counts.iterrows()},
+        everything=at_hand(setup),
+        **short,
+    )
+    sides = records["split"].value_counts()
+    results.experiment("split", **{side: int(sides.get(side, 0)) for side in ("train", "validation", "test")})
 
 
 # --- every course on the test films -----------------------------------------------------------------------------------
@@ -184,6 +206,30 @@ def left_out(
     return found
 
 
+def unseen(
+    results: Results, tables: Mapping[str, pd.DataFrame], films: Films, healthy: str
+) -> dict[str, dict[str, Any]]:
+    """Healthy or diseased inside each source, by networks that learned from its films and by networks that saw none.
+
+    For each source its test films; kept as `unseen_<source>.auroc`, `.auroc_with_it` and their difference, `.change`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    given = results.parameters["resamples"], results.parameters["seed"]
+    task = triage.task(healthy)
+    for source in sorted(films.records["source"].unique()):
+        name = f"unseen_{key_of(str(source))}"
+        if name in tables:
+            without, usual = (
+                triage.as_two(shortcuts.rows_of(tables[one], films.records, {"source": str(source)}), healthy)
+                for one in (name, "small")
+            )
+            auroc = [evaluate(one, task, "test", 0.5, *given)["auroc"] for one in (without, usual)]
+            change = compare(without, usual, task, "test", 0.5, *given)["auroc"]
+            results.add(name, {"auroc": auroc[0], "auroc_with_it": auroc[1], "change": change})
+            found[key_of(str(source))] = {"films": int(without["record_id"].nunique())}
+    return found
+
+
 def heat(trained: Trained, films: Films, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Test films of a stage's size and the Grad-CAM of the class that the network calls, (films, size, size) each."""
     rows = films.rows("test")
@@ -200,9 +246,9 @@ def moved_letter(setup: Setup, progress: Progress | None = None) -> dict[str, fl
     Keys: `<learned>_<shown>` for `with` and `without` letter in training and `own`, `none`, `moved` in test;
     `<learned>_in_lungs` is the share of the Grad-CAM inside the lungs, `lungs` their share of the film.
     """
-    # Its own rates: with those of the write-up so few films teach nothing, neither lung nor letter.
-    phases = (Phase(setup.frozen, True, 1e-2), Phase(setup.unfrozen, False, 5e-3, 1e-3))
-    stage = setup.stage(setup.small, phases)
+    # So few films teach nothing, neither lung nor letter, in the steps and at the rates of the other courses.
+    phases = (Phase(setup.frozen, True, 1e-2), Phase(2 * setup.unfrozen, False, 5e-3, 1e-3))
+    stage = setup.stage(setup.small, phases, batch_size=min(16, setup.batch_size))
     learned = {"with": marker.course(stage, "own", setup.seed), "without": marker.course(stage, "none", setup.seed)}
     trained = courses.train_all(learned, 1, setup.seed, progress)
     table = learned["with"].records
@@ -293,12 +339,25 @@ def top_losses(trained: Trained, films: Films, count: int) -> pd.DataFrame:
 # --- healthy or diseased ----------------------------------------------------------------------------------------------
 
 
-def judge_triage(results: Results, name: str, table: pd.DataFrame, healthy: str) -> dict[str, Estimate]:
-    """Evaluate decisions between healthy and diseased at the thresholds of the table; kept as `name.metric`."""
+THRESHOLDS = np.r_[0.01, np.round(np.arange(0.05, 1, 0.05), 2), 0.99]
+
+
+def judge_triage(results: Results, table: pd.DataFrame, healthy: str) -> pd.DataFrame:
+    """Evaluate decisions between healthy and diseased, at the table's thresholds and twice over; kept as `triage`.
+
+    Returns sensitivity and specificity at other thresholds, a row each.
+    """
     given = results.parameters["resamples"], results.parameters["seed"]
-    found = evaluate(table, triage.task(healthy), "test", "threshold", *given, results.parameters["prevalence"])
-    results.add(name, found)
-    return found
+    prevalence = results.parameters["prevalence"]
+    found = evaluate(table, triage.task(healthy), "test", "threshold", *given, prevalence)
+    results.add("triage", found)
+    twice = triage.positive_twice(table, healthy)
+    both = {f"both_{name}": value for name, value in twice.items()}
+    results.experiment("twice", prevalence=prevalence, **triage.twice(twice, found, prevalence), **both)
+    ill = table["y_true"].eq(triage.ILL).to_numpy(dtype=float)
+    points = operating_points(ill, table[f"prob_{triage.ILL}"].to_numpy(), THRESHOLDS)
+    results.experiment("operating_points", **{name: points[name].tolist() for name in points})
+    return points
 
 
 # --- a model to take away ---------------------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ CHAPTER = Chapter(
             "low": 5e-5,
             "batch_size": 64,
             "seeds": 3,
-            "comparisons": "redrawn,sources,augmentation,normalise,rates,films,decoy,copies,milestones,large,resnet",
+            "comparisons": "redrawn,sources,unseen,augmentation,normalise,rates,films,decoy,copies,milestones,large,"
+            "resnet",
         },
     },
     find=_find_films,

@@ -199,8 +199,17 @@ def _sources(setup: Setup) -> Made:
     healthy = healthy_class(setup.films.classes)
     stage = setup.as_written(setup.small)
     return {
-        f"without_{key_of(source)}": setup.course(stage, sets.without(setup.records, healthy, source))
+        f"without_{key_of(source)}": setup.course(stage, sets.without(setup.records, source, healthy))
         for source in sets.shared_sources(setup.records, healthy)
+    }
+
+
+def _unseen(setup: Setup) -> Made:
+    """Without any film of one source, for each that has healthy films and others, while others have healthy films."""
+    stage = setup.as_written(setup.small)
+    return {
+        f"unseen_{key_of(source)}": setup.course(stage, sets.without(setup.records, source))
+        for source in sets.shared_sources(setup.records, healthy_class(setup.films.classes))
     }
 
 
@@ -227,7 +236,7 @@ def _large(setup: Setup) -> Made:
 
     return {
         "large_alone_same_time": setup.course(alone(1 + area)),
-        "large_alone_same_epochs": replace(setup.course(alone(2)), once=True),
+        "large_alone_same_epochs": setup.course(alone(2)),
     }
 
 
@@ -266,6 +275,7 @@ def _resnet(setup: Setup) -> Made:
 COMPARISONS: dict[str, Callable[[Setup], Made]] = {
     "redrawn": _redrawn,
     "sources": _sources,
+    "unseen": _unseen,
     "augmentation": _augmentation,
     "normalise": _normalise,
     "rates": _rates,

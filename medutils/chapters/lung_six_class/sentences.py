@@ -1,6 +1,6 @@
 """What a run of the six-class chapter chooses to say. Each clause takes the numbers of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -9,7 +9,7 @@ from medutils.chapters.lung_six_class.arithmetic import NAMES
 from medutils.chapters.lung_six_class.experiments import most_confused
 from medutils.chapters.lung_six_class.plan import WRITTEN
 from medutils.data.films import Films
-from medutils.evaluation import Estimate, number
+from medutils.evaluation import Estimate, metric_name, number, verdict
 from medutils.evidence import Numbers
 from medutils.evidence.words import Clause
 from medutils.tables import markdown_safe
@@ -106,26 +106,39 @@ def answer(n: Numbers, told: float) -> str:
 
 
 def takeaways(n: Numbers) -> list[str]:
+    """What a reader should keep, each with its number."""
     inside, commonest = n.metric("within_nih1000_dinbe_large.accuracy"), "within_sources/nih1000_dinbe/commonest"
     return [
         "The features know the hospital: from healthy films alone they name it in "
         f"{percent(n.metric('probe_after.source'))}; the commonest is right in {share(n.number('probe/commonest'))}.",
-        "Composed the write-up's way, with healthy films of the children's hospital alone, so that TB and Other "
-        "Findings never meet a healthy film of their own hospital, the same first stage reaches "
-        f"{share(n.metric('childrens_normals.accuracy').value)} instead of {share(n.metric('small.accuracy').value)}.",
+        "Among the children, AUROC of healthy against diseased is "
+        f"{n.metric('unseen_kermany_walia.auroc')} when training has seen none of their hospital's films, and "
+        f"{n.metric('unseen_kermany_walia.auroc_with_it')} when it has.",
         f"Inside one hospital little is left: {share(inside.value)} against {share(n.number(commonest))} for its "
         f"commonest class in one, {share(n.metric('within_kermany_walia_large.accuracy').value)} against "
         f"{share(n.metric('within_kermany_walia_thumbnail.accuracy').value)} for thumbnails in the children's.",
-        "To find "
-        f"{share(n.metric('triage.sensitivity').value)} of the diseased, it must call all but "
+        f"To find {share(n.metric('triage.sensitivity').value)} of the diseased, it calls all but "
         f"{share(n.metric('triage.specificity').value)} of the healthy diseased.",
-        "Our network agrees with the write-up on heavy augmentation: "
-        f"{points_of(n.metric('heavy_augmentation_minus_small.accuracy'))} of accuracy. On learning rates it does not: "
-        f"ten times as high gives {points_of(n.metric('rates_times_ten_minus_small.accuracy'))}.",
-        "A fault without an effect here: validation films that stage 1 had trained on are not called better by stage "
-        "2, "
-        f"{points_of(n.metric('redraw.gap'))}.",
+        "Heavy augmentation changes accuracy by "
+        f"{points_of(n.metric('heavy_augmentation_minus_small.accuracy'))}, rates ten times as high by "
+        f"{points_of(n.metric('rates_times_ten_minus_small.accuracy'))}.",
+        *_null(n),
     ]
+
+
+def _null(n: Numbers) -> list[str]:
+    """What had no effect that the test films could show, where there is such a thing."""
+    differences = {
+        "progressive resizing against large films alone for the same work": "progressive_minus_same_time.accuracy",
+        "validation films that stage 1 had trained on": "redraw.gap",
+        "the decoy class": "decoy_minus_small.accuracy",
+    }
+    found = [
+        f"{words} ({points_of(n.metric(name))})"
+        for words, name in differences.items()
+        if verdict(n.metric(name)) == "holds 0"
+    ]
+    return [f"Without an effect that we could measure: {'; '.join(found)}."] if found else []
 
 
 def composed(n: Numbers) -> str:
@@ -134,9 +147,8 @@ def composed(n: Numbers) -> str:
 
 def stages(n: Numbers) -> str:
     return (
-        f"test accuracy is {percent(n.metric('small_frozen.accuracy'))} after the frozen epochs at the small size, "
-        f"{percent(n.metric('small.accuracy'))} after the unfrozen ones, and at the large size "
-        f"{percent(n.metric('large_frozen.accuracy'))} and {percent(n.metric('large.accuracy'))}"
+        f"test accuracy is {percent(n.metric('small.accuracy'))} after the small size and "
+        f"{percent(n.metric('large.accuracy'))} after the large one"
     )
 
 
@@ -159,10 +171,9 @@ def recalls(n: Numbers) -> str:
 
 def no_pixel(n: Numbers) -> str:
     return (
-        f"the source's name is right in {percent(n.metric('source_alone.accuracy'))}, the border in "
-        f"{percent(n.metric('border.accuracy'))}, a thumbnail in {percent(n.metric('thumbnail.accuracy'))}, the size "
-        f"and format of the "
-        f"file in {percent(n.metric('file.accuracy'))}; the commonest class in {percent(n.metric('majority.accuracy'))}"
+        f"the source's name is right in {percent(n.metric('source_alone.accuracy'))}, a thumbnail in "
+        f"{percent(n.metric('thumbnail.accuracy'))}, the commonest class in "
+        f"{share(n.metric('majority.accuracy').value)}"
     )
 
 
@@ -179,30 +190,39 @@ def inside(n: Numbers) -> str:
 def without(n: Numbers) -> str:
     found = []
     for source in n.names("sources_left_out"):
-        name = f"without_{source}"
-        found.append(
-            f"{markdown_safe(source)}: {share(n.metric(f'{name}.called_healthy_with_them').value)} called healthy by "
-            f"networks that learned from such films, {share(n.metric(f'{name}.called_healthy').value)} by networks "
-            f"that did not, which call {share(n.metric(f'{name}.called_of_its_source').value)} a disease of that source"
+        with_them, after = (
+            share(n.metric(f"without_{source}.called_healthy{end}").value) for end in ("_with_them", "")
         )
-    return "; ".join(found) if found else "this was not trained"
+        found.append(f"{markdown_safe(source)} {with_them} and {after}")
+    return (
+        f"healthy films called healthy, with such films in training and without: {'; '.join(found)}"
+        if found
+        else "this was not trained"
+    )
+
+
+def unseen(n: Numbers) -> str:
+    found = [
+        f"{markdown_safe(source)} {number(n.metric(f'unseen_{source}.auroc_with_it').value, '.2f')} and "
+        f"{number(n.metric(f'unseen_{source}.auroc').value, '.2f')}"
+        for source in n.names("unseen_sources")
+    ]
+    return f"AUROC with its films in training and without: {'; '.join(found)}" if found else "this was not trained"
 
 
 def normals(n: Numbers) -> str:
     return (
-        "with normal films of the children's hospital alone the first stage is right in "
-        f"{percent(n.metric('childrens_normals.accuracy'))} of that set's test films, against "
-        f"{percent(n.metric('small.accuracy'))} with normal films of several sources; the source's name alone in "
-        f"{percent(n.metric('source_alone_childrens_normals.accuracy'))}, against "
-        f"{percent(n.metric('source_alone.accuracy'))}"
+        f"accuracy is {percent(n.metric('childrens_normals.accuracy'))} on that set's test films, against "
+        f"{percent(n.metric('small.accuracy'))}; the source's name alone is right in "
+        f"{share(n.metric('source_alone_childrens_normals.accuracy').value)}, against "
+        f"{share(n.metric('source_alone.accuracy').value)}"
     )
 
 
 def probed(n: Numbers) -> str:
     return (
-        f"from healthy films alone, features name the source in {percent(n.metric('probe_before.source'))} before "
-        f"training on "
-        f"the classes and {percent(n.metric('probe_after.source'))} after it, the commonest source being right in "
+        f"they name the source in {percent(n.metric('probe_before.source'))} before training on the classes and in "
+        f"{percent(n.metric('probe_after.source'))} after it; the commonest source is right in "
         f"{share(n.number('probe/commonest'))}"
     )
 
@@ -225,25 +245,27 @@ def looked(n: Numbers) -> str:
 
 
 def _letter(n: Numbers) -> str:
+    shown = {how: share(n.number(f"phantom_letter/with_{how}")) for how in ("own", "none", "moved")}
     return (
-        f"a network that learned with the letter is right in {share(n.number('phantom_letter/with_own'))} of the films "
-        f"with it, in {share(n.number('phantom_letter/with_none'))} without it and in "
-        f"{share(n.number('phantom_letter/with_moved'))} when it stands where another class has it; one that learned "
-        f"without it, in {share(n.number('phantom_letter/without_none'))}. Inside the lungs, "
-        f"{share(n.number('phantom_letter/lungs'))} of the film, lies "
-        f"{share(n.number('phantom_letter/with_in_lungs'))} of the first one's heat and "
-        f"{share(n.number('phantom_letter/without_in_lungs'))} of the second's"
+        f"a network that learned with the letter is right in {shown['own']} with it, {shown['none']} without it, "
+        f"{shown['moved']} with it moved; one that learned without it, in "
+        f"{share(n.number('phantom_letter/without_none'))}"
+    )
+
+
+def lungs_of_phantoms(n: Numbers) -> str:
+    """Where the heat of both networks lies, on phantoms."""
+    return (
+        f"inside the lungs, {share(n.number('phantom_letter/lungs'))} of the film, lies "
+        f"{share(n.number('phantom_letter/with_in_lungs'))} of the heat of the network that learned with the letter, "
+        f"and {share(n.number('phantom_letter/without_in_lungs'))} of the other's"
     )
 
 
 def redrawn(n: Numbers) -> str:
     return (
-        f"validation films that the first stage had trained on are right in {percent(n.metric('redraw.seen'))}, those "
-        f"it had "
-        f"not in {percent(n.metric('redraw.new'))}, a difference of {points_of(n.metric('redraw.gap'))}; on the "
-        f"validation "
-        f"films drawn anew accuracy is {share(n.metric('redraw.reported_way').value)}, on test films "
-        f"{share(n.metric('redrawn.accuracy').value)}"
+        f"validation films that stage 1 had trained on are right in {share(n.metric('redraw.seen').value)}, those it "
+        f"had not in {share(n.metric('redraw.new').value)}: {points_of(n.metric('redraw.gap'))}"
     )
 
 
@@ -270,12 +292,19 @@ def rates(n: Numbers) -> str:
 def progressive(n: Numbers) -> str:
     cost = {name: number(n.number(f"cost/{name}"), ".1f") for name in n.names("cost")}
     return (
-        f"the small size first and then the large one is {points_of(n.metric('progressive_minus_same_time.accuracy'))} "
-        "against the large one alone for about as much work, and "
-        f"{points_of(n.metric('progressive_minus_same_epochs.accuracy'))} against it with as many epochs. Counted in "
-        f"epochs at the large size, by the number of pixels, the first costs {cost.get('large', 'not defined')}, the "
-        f"second {cost.get('large_alone_same_time', 'not defined')}, the third "
-        f"{cost.get('large_alone_same_epochs', 'not defined')}"
+        f"small films first give {points_of(n.metric('progressive_minus_same_time.accuracy'))} against large ones "
+        "alone for about the same work, and "
+        f"{points_of(n.metric('progressive_minus_same_epochs.accuracy'))} against as many epochs at the large size, "
+        f"which cost {cost.get('large_alone_same_epochs', 'not defined')} in place of "
+        f"{cost.get('large', 'not defined')} such epochs"
+    )
+
+
+def residual(n: Numbers) -> str:
+    return (
+        f"the write-up's network, ResNet-34, without ImageNet's weights and once, reaches "
+        f"{percent(n.metric('resnet34_small.accuracy'))} at the small size and then "
+        f"{percent(n.metric('resnet34_large.accuracy'))} at the large one"
     )
 
 
@@ -354,6 +383,16 @@ def phantom_letter(real: Numbers, run: Numbers) -> str:
     return text
 
 
+def letter_bars(n: Numbers) -> pd.DataFrame:
+    """Accuracy on phantom test films: a row for what is shown, a column for what was learned."""
+    shown = {"letter of its class": "own", "no letter": "none", "letter of another class": "moved"}
+    columns = {
+        f"learned {words}": [n.number(f"phantom_letter/{name}_{how}") for how in shown.values()]
+        for name, words in (("with", "with the letter"), ("without", "without it"))
+    }
+    return pd.DataFrame(columns, index=list(shown))
+
+
 def rates_tried(n: Numbers) -> pd.DataFrame:
     """Losses by learning rate of a run, where it has them."""
     rates, losses = n.numbers("lr_find/rates"), n.numbers("lr_find/losses")
@@ -363,6 +402,38 @@ def rates_tried(n: Numbers) -> pd.DataFrame:
 
 def suggested(n: Numbers) -> str:
     return f"the suggested rate is {number(n.number('lr_find/suggested'), '.1e')}"
+
+
+def by_source(n: Numbers) -> pd.DataFrame:
+    """Films of a run by class and source; empty where it has none."""
+    found = n.results.get("experiments", {}).get("data", {}).get("by_source", {})
+    return pd.DataFrame(found).T.reindex(list(found)).fillna(0).astype(int)
+
+
+def by_source_words(table: pd.DataFrame) -> str:
+    """The same as text."""
+    rows = (
+        f"{label}: {', '.join(f'{count} {source}' for source, count in row.items() if count)}"
+        for label, row in table.iterrows()
+    )
+    return f"Films by class and source: {'; '.join(rows)}"
+
+
+def each_class(real: Numbers, run: Numbers, on_what: str, classes: Sequence[str]) -> pd.DataFrame:
+    """Recall, precision, F1 and AUROC of each class, of both runs."""
+    rows = [
+        {
+            "class": name,
+            **{
+                metric_name(metric): str(numbers.metric(f"large.{metric}[{name}]"))
+                for metric in ("sensitivity", "precision", "f1", "auroc")
+            },
+            "of": of,
+        }
+        for of, numbers in (("reference run", real), (f"this run ({on_what})", run))
+        for name in classes
+    ]
+    return pd.DataFrame(rows).set_index("class")
 
 
 def matrix(n: Numbers) -> pd.DataFrame:
@@ -486,6 +557,7 @@ class Folded(NamedTuple):
 
     title; quote: the name of the words that claim it, empty for none; clause: what is told of it
     needs: the metric that only a run with this experiment has; remark: what stands behind it
+    table: of the reference run and this run, where there is more to tell than a sentence holds
     """
 
     title: str
@@ -493,6 +565,7 @@ class Folded(NamedTuple):
     clause: Clause
     needs: str
     remark: str
+    table: Callable[[Numbers, Numbers, str], pd.DataFrame] | None = None
 
 
 FOLDED = (
@@ -516,7 +589,9 @@ FOLDED = (
         "sufficient",
         enough,
         "films_50.accuracy",
-        "All courses have the same number of epochs, so fewer films are also fewer steps.",
+        "All courses have the same number of epochs, so fewer films are also fewer steps. Accuracy on the test films "
+        "by training films in the largest class:",
+        curve,
     ),
     Folded(
         "All films, the balanced subset, copies",
@@ -566,6 +641,7 @@ CLAUSES: tuple[Clause, ...] = (
     no_pixel,
     inside,
     without,
+    unseen,
     normals,
     probed,
     one_size,
@@ -574,6 +650,7 @@ CLAUSES: tuple[Clause, ...] = (
     changed,
     rates,
     progressive,
+    residual,
     copied,
     decoyed,
     enough,

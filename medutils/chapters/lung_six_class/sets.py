@@ -79,9 +79,11 @@ def fewer(records: pd.DataFrame, films: int, seed: int) -> pd.DataFrame:
     return records.assign(split=records["split"].mask(records.index.isin(train.index[left_out]), ""))
 
 
-def without(records: pd.DataFrame, label: str, source: str) -> pd.DataFrame:
-    """Without the training and validation films of one class from one source."""
-    gone = (records["label"] == label) & (records["source"] == source) & records["split"].isin(DRAWN)
+def without(records: pd.DataFrame, source: str, label: str | None = None) -> pd.DataFrame:
+    """Without the training and validation films of one source, or of one class of it."""
+    gone = records["source"].eq(source) & records["split"].isin(DRAWN)
+    if label is not None:
+        gone &= records["label"].eq(label)
     return records.assign(split=records["split"].mask(gone, ""))
 
 

@@ -149,6 +149,15 @@ def test_healthy_films_of_a_source_left_out_are_told_by_what_they_are_called(res
     assert values == {"called_healthy": 0.5, "called_of_its_source": 0.5, "called_healthy_with_them": 1, "change": -0.5}
 
 
+def test_a_source_left_out_whole_is_judged_as_healthy_or_diseased_inside_itself(results: Results) -> None:
+    usual = predictions(TEST, ["Normal", "TB", "Normal", "Normal", "Viral"])
+    tables = {"small": usual, "unseen_a_b": predictions(TEST, ["Normal"] * 5), "unseen_c": usual}
+    found = experiments.unseen(results, tables, films_of(SOURCES), "Normal")
+    assert found == {"a_b": {"films": 3}, "c": {"films": 1}}
+    values = {name.rpartition(".")[2]: one.value for name, one in results.metrics.items() if "a_b" in name}
+    assert values == {"auroc": 0.5, "auroc_with_it": 1, "change": -0.5}
+
+
 def test_a_source_without_healthy_test_films_tells_nothing(results: Results) -> None:
     given = {name: predictions(TEST, ["Normal"] * 5) for name in ("small", "without_d")}
     assert experiments.left_out(results, given, films_of(SOURCES), "Normal") == {} == results.metrics

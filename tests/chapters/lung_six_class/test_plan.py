@@ -27,6 +27,7 @@ NAMES = {
     "copies": {"copies_before_split"},
     "milestones": {"subset", "everything", "everything_and_copies", "childrens_normals"},
     "large": {"large_alone_same_time", "large_alone_same_epochs"},
+    "unseen": {f"unseen_{source}" for source in ("kermany_walia", "nih1000_dinbe", "xtbtorch")},
     "resnet": {"resnet34_small", "resnet34_large"},
 }
 

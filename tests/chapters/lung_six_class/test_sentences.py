@@ -88,10 +88,16 @@ LEFT_OUT = {"sources_left_out": {"a_b": {"films": 9, "classes": ["TB"]}}}
         (
             sentences.without,
             numbers(LEFT_OUT, without_a_b__called_healthy=0.1, without_a_b__called_healthy_with_them=0.9),
-            "a_b: 90.0% called healthy by networks that learned from such films, 10.0% by networks that did not",
+            "with such films in training and without: a_b 90.0% and 10.0%",
         ),
         (sentences.without, numbers(), "this was not trained"),
-        (sentences.redrawn, numbers(redraw__gap=-0.02), "a difference of -2.0 points (-3.0 to -1.0)"),
+        (
+            sentences.unseen,
+            numbers({"unseen_sources": {"a_b": {}}}, unseen_a_b__auroc=0.6, unseen_a_b__auroc_with_it=0.9),
+            "with its films in training and without: a_b 0.90 and 0.60",
+        ),
+        (sentences.unseen, numbers(), "this was not trained"),
+        (sentences.redrawn, numbers(redraw__gap=-0.02), "-2.0 points (-3.0 to -1.0)"),
         (sentences.enough, numbers({"learning_curve": {"rows": [5, 50, 9], "value": [0.2, 0.9, 0.8]}}), "9 to 50"),
         (sentences.enough, numbers({"learning_curve": {"rows": [5, 50, 9], "value": [0.2, 0.9, 0.8]}}), "+10.0 points"),
         (sentences.enough, numbers({"learning_curve": {"rows": [5], "value": [0.2]}}), "no learning curve"),
@@ -112,6 +118,7 @@ def test_the_words_follow_the_numbers(clause: Callable[[Numbers], str], run: Num
         ("redraw.gap", "holds 0"),
         ("progressive_minus_same_time.accuracy", "holds 0"),
         ("without_kermany_walia.change", "below"),
+        ("unseen_kermany_walia.change", "below"),
     ],
 )
 def test_what_is_typed_into_takeaways_and_headings_is_what_the_reference_run_found(difference: str, found: str) -> None:

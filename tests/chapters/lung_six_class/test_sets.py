@@ -83,7 +83,8 @@ CHANGES: dict[str, Callable[[pd.DataFrame, int], pd.DataFrame]] = {
     "with_copies": lambda records, seed: sets.with_copies(records, pixels(records), "COVID-19", seed)[0],
     "with_decoy": lambda records, seed: sets.with_decoy(records, ["COVID-19", "TB"], seed),
     "fewer": lambda records, seed: sets.fewer(records, 10, seed),
-    "without": lambda records, seed: sets.without(records, "Normal", "xtbtorch"),
+    "without": lambda records, seed: sets.without(records, "xtbtorch", "Normal"),
+    "without a source": lambda records, seed: sets.without(records, "xtbtorch"),
 }
 
 
@@ -97,7 +98,7 @@ def test_the_test_films_and_the_records_given_stay_as_they_are(name: str, record
     assert found["record_id"].iloc[: len(records)].tolist() == records["record_id"].tolist()  # as the pixels lie
 
 
-@pytest.mark.parametrize("name", [name for name in CHANGES if name != "without"])
+@pytest.mark.parametrize("name", [name for name in CHANGES if not name.startswith("without")])
 def test_a_seed_draws_the_same_again_and_another_something_else(name: str, records: pd.DataFrame) -> None:
     found = [CHANGES[name](records, seed)[["label", "split"]] for seed in (1, 1, 2)]
     assert found[0].equals(found[1])
@@ -198,8 +199,15 @@ def test_fewer_are_at_most_so_many_training_films_a_class(films: int, records: p
     assert found["label"].equals(records["label"])
 
 
+def test_without_a_source_none_of_its_films_has_a_part_but_in_test(records: pd.DataFrame) -> None:
+    found = sets.without(records, "xtbtorch")
+    assert set(found.loc[found["source"] == "xtbtorch", "split"]) == {"", "test"}
+    others = records["source"] != "xtbtorch"
+    assert found[others].equals(records[others])
+
+
 def test_without_a_source_its_films_of_the_class_have_no_part(records: pd.DataFrame) -> None:
-    found = sets.without(records, "Normal", "xtbtorch")
+    found = sets.without(records, "xtbtorch", "Normal")
     gone = found["split"] != records["split"]
     assert set(found.loc[gone, "split"]) == {""}
     assert gone.equals(
