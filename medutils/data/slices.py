@@ -13,7 +13,7 @@ from PIL import Image
 
 from medutils import cache
 from medutils.data.dicom import read_dicom
-from medutils.data.lumbar import SERIES, SERIES_OF_CONDITION, load_coordinates, load_rsna_targets, load_series
+from medutils.data.lumbar import SERIES, SERIES_OF_CONDITION, listing, load_coordinates, load_rsna_targets, load_series
 from medutils.data.manifest import kind_of, mark_phantom
 from medutils.errors import InputError
 from medutils.files import explain, sha256, write_text, written_whole
@@ -109,7 +109,7 @@ def _wanted(folder: Path, series: str) -> _Wanted:
     rows = places[shown_on_it & of_series].sort_values(["study_id", "series_id", "instance_number", "target"])
     stem = rows["study_id"] + "/" + rows["series_id"] + "/" + rows["instance_number"].astype(str)
     rows = rows.assign(file=stem + ".jpg", dicom=TREE + "/" + stem + ".dcm")
-    named, there = {*rows["study_id"]}, {path.name for path in (folder / TREE).iterdir() if path.is_dir()}
+    named, there = {*rows["study_id"]}, {path.name for path in listing(folder / TREE, []) if path.is_dir()}
     if not named & there:
         raise InputError(
             f"{folder}: the coordinates name {series} slices of {len(named):,} studies, and none of them is among the "

@@ -16,7 +16,7 @@ from medutils.models.embedders import Embedder
 from medutils.training.loop import Progress, keep_memory
 
 KIND = "embeddings"
-BATCH, CHUNK = 16, 256  # slices: in a batch, and in a part that an interrupted run need not compute again
+BATCH, CHUNK = 8, 256  # slices: in a batch (more is slower on a CPU), and in a part that an interrupted run keeps
 VOLUMES_BATCH, VOLUMES_CHUNK = 1, 8
 
 

@@ -42,8 +42,8 @@ def nearest(
     attributes: columns such as the study, the level, the scanner; a slice with several levels has them all
     apart: an attribute in which the two must differ, such as the study
 
-    Returns one row a slice: slice, patient, nearest, cosine, and for each attribute `<attribute>` (1.0 where the two
-    share a value) and `<attribute>_chance` (the share of the slices that it might have been that do). Raises
+    Returns one row a slice: slice, patient, nearest, cosine, and for each attribute `same_<attribute>` (1.0 where the
+    two share a value) and `chance_<attribute>` (the share of the slices that it might have been that do). Raises
     `InputError` when no slice has another to be held against.
     """
     unit = _unit(embeddings)
@@ -58,8 +58,8 @@ def nearest(
         best = cosine.argmax(1)
         found = {"slice": rows, "nearest": best, "cosine": cosine.max(1)}
         for name in attributes:
-            found[name] = shared[name][np.arange(len(rows)), best].astype(float)
-            found[f"{name}_chance"] = (shared[name] & allowed).sum(1) / np.maximum(allowed.sum(1), 1)
+            found[f"same_{name}"] = shared[name][np.arange(len(rows)), best].astype(float)
+            found[f"chance_{name}"] = (shared[name] & allowed).sum(1) / np.maximum(allowed.sum(1), 1)
         parts.append(pd.DataFrame(found)[allowed.any(1)])
     table = pd.concat(parts, ignore_index=True)
     if table.empty:
@@ -84,10 +84,10 @@ def of_patients(
 
 def shared(table: pd.DataFrame, resamples: int = 2000, seed: int = 0) -> dict[str, dict[str, Estimate]]:
     """Of what `nearest` gave, by attribute: `share` of the slices, by `chance`, and the difference, `lift`."""
-    attributes = [name for name in table if f"{name}_chance" in table]
+    names = [str(column).removeprefix("same_") for column in table if str(column).startswith("same_")]
     return {
-        str(name): _over_chance(table[name], table[f"{name}_chance"], table["patient"], resamples, seed)
-        for name in attributes
+        name: _over_chance(table[f"same_{name}"], table[f"chance_{name}"], table["patient"], resamples, seed)
+        for name in names
     }
 
 

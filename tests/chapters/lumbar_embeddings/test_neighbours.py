@@ -37,8 +37,8 @@ AT = circle(0, 5, 20, 60)
 def test_the_nearest_other_slice_and_what_it_shares_against_any_other() -> None:
     found = neighbours.nearest(AT, FOUR, ("study_id", "level"))
     assert found["nearest"].tolist() == [1, 0, 1, 2]
-    assert found["study_id"].tolist() == [1, 1, 0, 1] and found["level"].tolist() == [0, 0, 0, 0]
-    assert found["study_id_chance"].tolist() == pytest.approx([1 / 3] * 4)
+    assert found["same_study_id"].tolist() == [1, 1, 0, 1] and found["same_level"].tolist() == [0, 0, 0, 0]
+    assert found["chance_study_id"].tolist() == pytest.approx([1 / 3] * 4)
     assert found["cosine"].iloc[0] == pytest.approx(np.cos(np.deg2rad(5)))
     told = neighbours.shared(found, 50)
     assert told["study_id"]["share"].value == 0.75
@@ -48,7 +48,7 @@ def test_the_nearest_other_slice_and_what_it_shares_against_any_other() -> None:
 def test_of_another_study_only_others_are_near() -> None:
     found = neighbours.nearest(AT, FOUR, ("level",), apart="study_id")
     assert found["nearest"].tolist() == [2, 2, 1, 1]
-    assert found["level"].tolist() == [1, 0, 0, 1] and found["level_chance"].tolist() == [0.5] * 4
+    assert found["same_level"].tolist() == [1, 0, 0, 1] and found["chance_level"].tolist() == [0.5] * 4
     with pytest.raises(InputError, match="no two slices that differ in study_id"):
         neighbours.nearest(AT[:2], FOUR[FOUR["patient"] == "a"], ("level",), apart="study_id")
 
@@ -67,9 +67,13 @@ def test_slices_of_patients_carry_what_the_table_says_of_them() -> None:
         [1, "t1", "B"],
         [2, "t2", "A"],
     ]
-    found = neighbours.nearest(values, table, ("manufacturer", "sex"))
-    assert found["nearest"].tolist() == [2, 2, 0] and found["manufacturer"].tolist() == [1, 0, 1]
-    assert found["sex"].tolist() == [1, 0, 1]  # what is not known is not shared
+    found = neighbours.nearest(values, table, ("patient", "manufacturer", "sex"))
+    assert found["nearest"].tolist() == [2, 2, 0] and found["same_manufacturer"].tolist() == [1, 0, 1]
+    assert found["same_patient"].tolist() == [1, 0, 1] and found["same_sex"].tolist() == [
+        1,
+        0,
+        1,
+    ]  # what is not known is not shared
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

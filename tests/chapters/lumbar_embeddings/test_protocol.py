@@ -1,6 +1,6 @@
 """Each fault does on noise what theory says, and the scores are those of the write-up's code."""
 
-import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -167,13 +167,12 @@ def test_folds_of_studies_keep_them_whole_and_folds_of_rows_do_not() -> None:
 # --- real tables ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.real
-def test_noise_in_place_of_embeddings_scores_as_the_reported_rows_do() -> None:
-    from pathlib import Path
-
+def test_noise_in_place_of_embeddings_scores_as_the_reported_rows_do(real_data: Path) -> None:
     from medutils.data.lumbar import load_rsna_targets, load_series
 
-    folder = Path(os.environ["MEDUTILS_DATA"]) / "rsna_lumbar"
+    folder = real_data / "rsna_lumbar"
     grades, series = load_rsna_targets(folder), load_series(folder).records
     majority = protocol.majority(grades, fills_empty=True)
     assert majority.loc["mean", "accuracy"] == pytest.approx(0.9222, abs=5e-5)
