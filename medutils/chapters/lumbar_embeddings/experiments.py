@@ -395,7 +395,7 @@ def alike(results: Results, setup: Setup, features: Floats) -> None:
     """Whose slice is the nearest, by study, patient's level and grade, and what clusters agree with."""
     records = setup.slices.records
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
-    near = neighbours.nearest(features, records, ("patient", "level", "side"))
+    near = neighbours.nearest(features, records.assign(study=records["patient"]), ("study", "level", "side"))
     for name, metrics in neighbours.shared(near, resamples, seed).items():
         results.add(f"nearest_{name}", metrics)
     same = neighbours.same_grade(
@@ -412,7 +412,8 @@ def alike(results: Results, setup: Setup, features: Floats) -> None:
 def alike_patients(results: Results, spider: Spider, embeddings: Tables) -> None:
     """Whose slice is the nearest among SPIDER's patients: the same series, scanner, sex."""
     values, records = neighbours.of_patients(embeddings, spider.discs)
-    near = neighbours.nearest(values, records, ("patient", "series", "manufacturer", "sex"))
+    records = records.assign(person=records["patient"])
+    near = neighbours.nearest(values, records, ("person", "series", "manufacturer", "sex"))
     for name, metrics in neighbours.shared(near, results.parameters["resamples"], results.parameters["seed"]).items():
         results.add(f"spider_nearest_{name}", metrics)
 

@@ -409,7 +409,7 @@ def _with_chance(n: Numbers, name: str) -> str:
 def nearest(n: Numbers) -> str:
     parts = [
         f"{words} {_with_chance(n, f'nearest_{name}')}"
-        for name, words in (("patient", "the same study"), ("level", "a level in common"), ("side", "the same side"))
+        for name, words in (("study", "the same study"), ("level", "a level in common"), ("side", "the same side"))
     ]
     return (
         f"the nearest other slice has {', '.join(parts)}; among other studies' slices at the level it has the "
@@ -420,7 +420,7 @@ def nearest(n: Numbers) -> str:
 def scanners(n: Numbers) -> str:
     parts = [
         f"the same {name} in {_with_chance(n, f'spider_nearest_{name}')}"
-        for name in ("series", "manufacturer", "sex", "patient")
+        for name in ("series", "manufacturer", "sex", "person")
     ]
     return f"the nearest other slice of SPIDER shows {', '.join(parts)}"
 
