@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from medutils.chapters.lumbar_embeddings import (
 from medutils.chapters.lumbar_embeddings.arithmetic import arithmetic
 from medutils.chapters.lumbar_embeddings.plan import DESCRIPTIONS, FORAMINA, GRADED, Floats, Setup, grid_table, kept
 from medutils.data.lumbar import GRADES, LEVELS, SERIES, load_coordinates, load_rsna_targets, load_series
-from medutils.data.mri import read_grey
+from medutils.data.mri import Grey, read_grey
 from medutils.data.spider import Spider
 from medutils.data.studies import Studies
 from medutils.evaluation import calibration
@@ -38,7 +38,27 @@ Tables = dict[str, pd.DataFrame]
 
 SOME = 300  # studies whose slices stand as rows where rows are split: SVC on thousands of rows takes hours
 FAULTS = ("all", "drops_moderate", "swaps_labels", "fills_empty", "skips_smote")
+METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "macro_auroc",
+    "kappa_linear",
+    "log_loss",
+    "weighted_log_loss",
+)
 FAR_DRAW = 1000  # from here on a draw of its own for each study
+
+
+def _measure(results: Results, name: str, table: pd.DataFrame) -> None:
+    """Evaluate predictions of test studies, and keep `METRICS`: all, of a hundred models, would be many thousand."""
+    found = results.evaluate(table, "test")
+    results.add(name, {metric: found[metric] for metric in METRICS})
+
+
+def _difference(results: Results, name: str, first: pd.DataFrame, second: pd.DataFrame) -> None:
+    found = results.difference(first, second, "test")
+    results.add(name, {metric: found[metric] for metric in METRICS})
 
 
 # --- the data ---------------------------------------------------------------------------------------------------------
@@ -145,7 +165,7 @@ def judge_ladder(results: Results, found: Mapping[str, pd.DataFrame]) -> None:
         for name in (best, "prior_level"):
             rows = found[name][found[name]["target"].str.endswith(level)]
             if len(rows):
-                results.add(f"{name.removesuffix('_averaged')}_at_{level}", results.evaluate(rows, "test"))
+                _measure(results, f"{name.removesuffix('_averaged')}_at_{level}", rows)
 
 
 def _alike(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -184,9 +204,9 @@ def curve(results: Results, setup: Setup, features: Floats, progress: Progress |
     trained = train_all(courses, 1, setup.p.seed, progress)
     frozen = ours.frozen_by_studies(setup.slices, features, numbers, setup.p.seed)
     for number in numbers:
-        results.judge(f"studies_{number}_frozen", frozen[number], "test", keep_rows=False)
+        _measure(results, f"studies_{number}_frozen", frozen[number])
         table = trained[str(number)][0].predictions()
-        results.judge(f"studies_{number}_fine_tuned", table, "test", keep_rows=False)
+        _measure(results, f"studies_{number}_fine_tuned", table)
     results.experiment("curve", studies=numbers)
 
 
@@ -277,8 +297,8 @@ def pixel_faults(results: Results, setup: Setup, known: pd.DataFrame, progress: 
     }
     found = regressions({name: Fit(setup.slices, on_annotated(setup.slices, x)) for name, x in fits.items()})
     for name, table in found.items():
-        results.judge(name, table, "test", keep_rows=False)
-        results.compare(f"{name}_minus_annotated", table, known, "test")
+        _measure(results, name, table)
+        _difference(results, f"{name}_minus_annotated", table, known)
 
 
 def attention(results: Results, setup: Setup, features: Floats, mean: pd.DataFrame) -> None:
@@ -306,12 +326,12 @@ def attention(results: Results, setup: Setup, features: Floats, mean: pd.DataFra
         if name != "anew"
     ]
     results.experiment("draws", weighted_log_loss=losses)
-    results.judge("attention_untrained", found["draw_0"], "test", keep_rows=False)
-    results.judge("attention_redrawn", found["anew"], "test", keep_rows=False)
-    results.judge("attention_trained", _trained(setup, features), "test", keep_rows=False)
+    _measure(results, "attention_untrained", found["draw_0"])
+    _measure(results, "attention_redrawn", found["anew"])
+    _measure(results, "attention_trained", _trained(setup, features))
     for name in ("untrained", "redrawn"):
         table = found["draw_0" if name == "untrained" else "anew"]
-        results.compare(f"attention_{name}_minus_mean", table, mean, "test")
+        _difference(results, f"attention_{name}_minus_mean", table, mean)
 
 
 def _trained(setup: Setup, features: Floats) -> pd.DataFrame:
@@ -337,11 +357,11 @@ def _trained(setup: Setup, features: Floats) -> pd.DataFrame:
 def judge_grid(results: Results, cells: Sequence[grid.Cell], found: Tables) -> list[str]:
     """Evaluate each configuration as `grid_<name>` and each axis as `axis_<name>`; returns the axes that were run."""
     for name, table in found.items():
-        results.judge(f"grid_{name}", table, "test", keep_rows=False)
+        _measure(results, f"grid_{name}", table)
     axes = []
     for axis in grid.AXES:
         if any(a.name in found and b.name in found for a, b in grid.pairs(axis, cells)):
-            results.compare(f"axis_{axis}", *grid.along(axis, cells, found), "test")
+            _difference(results, f"axis_{axis}", *grid.along(axis, cells, found))
             axes.append(axis)
     results.experiment("grid", configurations=len(found), axes=axes)
     return axes
@@ -352,7 +372,7 @@ def judge_grid(results: Results, cells: Sequence[grid.Cell], found: Tables) -> l
 
 def dicom(results: Results, studies: Studies, size: int) -> np.ndarray:
     """Whole DICOM studies: counts, and the share of white pixels by each way to grey; returns one slice three ways."""
-    ways = ("gsl", "hist", "clipped")
+    ways: tuple[Grey, ...] = get_args(Grey)
     t1 = studies.series[studies.series["description"] == "Sagittal T1"]
     row = (t1 if len(t1) else studies.series).iloc[0]
     path = row["slices"][len(row["slices"]) // 2]
