@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from medutils.chapters.lung_six_class import marker, sets, shortcuts, triage
 from medutils.chapters.lung_six_class.arithmetic import NAMES
@@ -247,14 +248,20 @@ def moved_letter(setup: Setup, progress: Progress | None = None) -> dict[str, fl
     `<learned>_in_lungs` is the share of the Grad-CAM inside the lungs, `lungs` their share of the film.
     """
     # So few films teach nothing, neither lung nor letter, in the steps and at the rates of the other courses.
-    phases = (Phase(setup.frozen, True, 1e-2), Phase(2 * setup.unfrozen, False, 5e-3, 1e-3))
+    phases = (Phase(setup.frozen, True, 1e-2), Phase(setup.unfrozen + 1, False, 5e-3, 1e-3))
     stage = setup.stage(setup.small, phases, batch_size=min(16, setup.batch_size))
     learned = {"with": marker.course(stage, "own", setup.seed), "without": marker.course(stage, "none", setup.seed)}
     trained = courses.train_all(learned, 1, setup.seed, progress)
     table = learned["with"].records
-    test = table[table["split"] == "test"]
+    held = table["split"] == "test"
+    test = table[held]
     y = test["label"].map(marker.CLASSES.index).to_numpy()
-    shown = {how: marker.films(test, setup.small, how, setup.seed) for how in get_args(marker.Marker)}
+    rows = torch.from_numpy(np.flatnonzero(held))
+    shown = {
+        "own": learned["with"].x[rows],
+        "none": learned["without"].x[rows],
+        "moved": marker.films(test, setup.small, "moved", setup.seed),
+    }
     inside = marker.lungs(test, setup.small, setup.seed)
     found = {"lungs": float(inside.mean()), "films": float(len(test))}
     for name, (one,) in trained.items():

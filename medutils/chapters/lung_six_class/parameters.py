@@ -22,8 +22,9 @@ class LungSixClass(Parameters):
     rate: float = Field(1e-2, gt=0, le=1, description="highest learning rate of the last layers while frozen")
     low: float = Field(1e-3, gt=0, le=1, description="highest learning rate of the first layers once unfrozen")
     batch_size: int = Field(32, ge=2, le=1024, description="films a step")
-    seeds: int = Field(2, ge=1, le=100, description="trainings of each course")
-    comparisons: str = Field("sources", description="what else is trained, with commas between; empty for none")
+    finder: int = Field(30, ge=10, le=10_000, description="batches in which lr_find raises the rate")
+    seeds: int = Field(1, ge=1, le=100, description="trainings of each course")
+    comparisons: str = Field("", description="what else is trained, with commas between; empty for none")
     sensitivity: float = Field(0.98, gt=0, lt=1, description="share of diseased validation films that must be found")
     prevalence: float = Field(0.1, gt=0, lt=1, description="share of diseased among those who are tested")
 
@@ -67,6 +68,7 @@ CHAPTER = Chapter(
             "rate": 1e-3,
             "low": 5e-5,
             "batch_size": 64,
+            "finder": 100,
             "seeds": 3,
             "comparisons": "redrawn,sources,unseen,augmentation,normalise,rates,films,decoy,copies,milestones,large,"
             "resnet",

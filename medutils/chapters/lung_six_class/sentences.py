@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from medutils.chapters.lung_six_class.arithmetic import NAMES
@@ -357,12 +358,13 @@ def triaged(n: Numbers) -> str:
 
 
 def tested_twice(n: Numbers) -> str:
-    return (
+    text = (
         f"at a prevalence of {share(n.number('twice/prevalence'))} one positive test means disease in "
         f"{share(n.number('twice/once'))}, two tests that err independently would mean it in "
-        f"{share(n.number('twice/independent'))}, and two networks that read the same film mean it in "
-        f"{share(n.number('twice/same_film'))}"
+        f"{share(n.number('twice/independent'))}"
     )
+    both = n.number("twice/same_film")  # there are no two networks where one was trained
+    return text if np.isnan(both) else f"{text}, and two networks that read the same film mean it in {share(both)}"
 
 
 def calibrated(n: Numbers) -> str:
