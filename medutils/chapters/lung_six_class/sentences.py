@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from medutils.chapters.lung_six_class.arithmetic import NAMES
@@ -364,7 +363,7 @@ def tested_twice(n: Numbers) -> str:
         f"{share(n.number('twice/independent'))}"
     )
     both = n.number("twice/same_film")  # there are no two networks where one was trained
-    return text if np.isnan(both) else f"{text}, and two networks that read the same film mean it in {share(both)}"
+    return text if pd.isna(both) else f"{text}, and two networks that read the same film mean it in {share(both)}"
 
 
 def calibrated(n: Numbers) -> str:
@@ -383,6 +382,15 @@ def phantom_letter(real: Numbers, run: Numbers) -> str:
     if real.names("phantom_letter"):
         text += f" On phantoms of the reference run, with its sizes and epochs, {_letter(real)}."
     return text
+
+
+def by_hospital(real: Numbers, run: Numbers, kept: str, names: Mapping[str, str]) -> dict[str, str]:
+    """Rows of a figure, a metric each: for every source among those `kept` by either run, each of `names` of it.
+
+    names: the metric by the words for it, `{}` in place of the source
+    """
+    sources = dict.fromkeys([*real.names(kept), *run.names(kept)])
+    return {f"{source}, {words}": name.format(source) for source in sources for words, name in names.items()}
 
 
 def letter_bars(n: Numbers) -> pd.DataFrame:

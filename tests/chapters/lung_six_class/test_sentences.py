@@ -133,6 +133,12 @@ def test_the_letter_is_told_of_the_reference_run_only_where_it_has_one() -> None
     assert both.index("90.0%") < both.index("reference run") < both.index("70.0%")
 
 
+def test_each_hospital_of_either_run_has_its_rows() -> None:
+    real, run = (numbers({"left_out": {name: {} for name in names}}) for names in ("ab", "bc"))
+    rows = sentences.by_hospital(real, run, "left_out", {"new": "x_{}.auroc"})
+    assert rows == {f"{name}, new": f"x_{name}.auroc" for name in "abc"}
+
+
 def test_a_curve_of_rates_ends_where_the_loss_has_exploded() -> None:
     run = numbers({"lr_find": {"rates": [1e-4, 1e-3, 1e-2], "losses": [2.0, 1.5, 6.0]}})
     assert sentences.rates_tried(run)["learning rate"].tolist() == [1e-4, 1e-3]
