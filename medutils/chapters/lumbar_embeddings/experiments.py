@@ -17,6 +17,7 @@ from medutils.chapters.lumbar_embeddings import (
     neighbours,
     ours,
     protocol,
+    whole,
 )
 from medutils.chapters.lumbar_embeddings.arithmetic import arithmetic
 from medutils.chapters.lumbar_embeddings.plan import DESCRIPTIONS, FORAMINA, GRADED, Floats, Setup, grid_table, kept
@@ -388,6 +389,33 @@ def dicom(results: Results, studies: Studies, size: int) -> np.ndarray:
         **{f"white_{way}": share for way, share in white.items()},
     )
     return pictures
+
+
+def embedders(results: Results, studies: Studies, found: whole.Found) -> pd.DataFrame:
+    """How many embedders gave how many series a vector each; returns a row a set of embeddings, for the page."""
+    results.experiment(
+        "series",
+        studies=studies.series["study_id"].nunique(),
+        series=len(studies.series),
+        sets=len(found.sets),
+        fresh=sum(one.weights == "fresh" for one in found.sets),
+    )
+    rows = {
+        f"{one.embedder}{f' ({one.variant})' if one.variant else ''}": {
+            "weights": one.weights,
+            "pooling": one.pooling,
+            "values": one.values.shape[1],
+            "series": one.values.shape[0],
+        }
+        for one in found.sets
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def judge_task(results: Results, found: Tables) -> None:
+    """Evaluate each configuration of the whole task as `whole_<name>`."""
+    for name, table in found.items():
+        _measure(results, f"whole_{name}", table)
 
 
 def spider_embeddings(setup: Setup, spider: Spider, progress: Progress | None = None) -> Tables:

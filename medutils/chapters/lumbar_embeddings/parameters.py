@@ -65,7 +65,7 @@ CHAPTER = Chapter(
         },
         "demo": {},
         "full": {
-            "parts": "protocol,attention,pixels,grid,finetune,curve,studies,spider,neighbours,chosen",
+            "parts": "protocol,attention,pixels,grid,finetune,curve,studies,targets,spider,neighbours,chosen",
             "size": 224,
             "embedders": "aal,rn50,mn152,lite0",
             "recipes": "",

@@ -34,7 +34,19 @@ from medutils.training.series import pool
 Floats = NDArray[np.float32]
 Found = TypeVar("Found", Studies, Spider)
 
-PARTS = ("protocol", "attention", "pixels", "grid", "finetune", "curve", "studies", "spider", "neighbours", "chosen")
+PARTS = (
+    "protocol",
+    "attention",
+    "pixels",
+    "grid",
+    "finetune",
+    "curve",
+    "studies",
+    "targets",
+    "spider",
+    "neighbours",
+    "chosen",
+)
 FORAMINA = tuple(target for target in TARGETS if "neural" in target)
 DESCRIPTIONS, GRADED = "train_series_descriptions.csv", "train.csv"
 # Of the grid: the network, how its slices become one, and its settings. A deep network that is fresh has no running
