@@ -287,10 +287,9 @@ def fault_effects(n: Numbers, score: str = "f1") -> dict[str, Estimate]:
     return dict(sorted(found.items(), key=lambda item: -abs(item[1].value)))
 
 
-
-def _fault(n: Numbers, name: str, score: str) -> str:
+def _fault(n: Numbers, name: str, score: str, one: str = "with it", other: str = "without") -> str:
     with_it, without = (mean(n.numbers(f"fault_{name}/{score}_{end}")) for end in ("with", "without"))
-    return f"{share(with_it)} with it and {share(without)} without"
+    return f"{share(with_it)} {one} and {share(without)} {other}"
 
 
 def moderate(n: Numbers) -> str:
@@ -349,6 +348,10 @@ def loaded(n: Numbers) -> str:
         f"convolution kernels that hold the given weights afterwards ({number(n.number('loading/depth'), '.0f')} "
         f"layers): {'; '.join(parts)}"
     )
+
+
+def skipped(n: Numbers) -> str:
+    return f"without Moderate, macro-F1 is {_fault(n, 'skips_smote', 'f1', 'as its code runs', 'with SMOTE')}"
 
 
 def all_faults(n: Numbers) -> str:
@@ -550,6 +553,7 @@ CLAUSES: tuple[Clause, ...] = (
     swapped,
     attended,
     loaded,
+    skipped,
     all_faults,
     keras,
     pixels,
