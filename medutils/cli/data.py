@@ -145,16 +145,18 @@ def make(name: Name, out: Out = None, seed: Seed = None) -> None:
 
 @app.command()
 def slices(
-    folder: Annotated[Path, typer.Argument(help="train.csv, the coordinates, the descriptions and train_images.")],
+    folder: Annotated[Path, typer.Argument(help="The challenge's folder, or DICOM studies with a table of grades.")],
     out: Annotated[Path, typer.Argument(help="The folder to write; nothing may be there yet.")],
     series: Annotated[str, typer.Option(help="The kind of series whose annotated slices are cut.")] = "Sagittal T1",
 ) -> None:
-    """Cut the annotated slices of RSNA 2024 from its DICOM files; interrupted, the same command goes on."""
+    """Cut the annotated slices from DICOM studies of the lumbar spine; interrupted, the same command goes on."""
     from medutils.data.slices import LEFT_OUT, cut_slices
     from medutils.files import printable
 
     cut = cut_slices(folder.expanduser(), out.expanduser(), series)
     typer.echo(f"{out}: {cut.slices:,} slices with {cut.annotations:,} annotations")
+    for note in cut.notes:
+        typer.echo(printable(note))
     for where, reason in cut.skipped[:NAMED]:
         typer.echo(printable(f"left out: {where}: {reason}"))
     if len(cut.skipped) > NAMED:

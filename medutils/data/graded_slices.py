@@ -15,9 +15,9 @@ from medutils.data.images import build_array
 from medutils.data.loaded import Loaded
 from medutils.data.lumbar import TARGETS, load_rsna_targets, read_table
 from medutils.data.manifest import Located, data_roots
-from medutils.data.slices import GRADED, INDEX, LEFT_OUT, TREE, cut_once
+from medutils.data.slices import GRADED, INDEX, LEFT_OUT, NOTES, TREE, cut_once
 from medutils.data.splits import given_split
-from medutils.data.studies import TEST, VALIDATION, divided_by_study, left_out
+from medutils.data.studies import TABLES, TEST, VALIDATION, divided_by_study, left_out
 from medutils.errors import InputError
 from medutils.tables import check_records, read_csv
 
@@ -79,8 +79,8 @@ def open_slices(data: str = "auto", seed: int = 0, split: str = "") -> GradedSli
 
     Parameters
     ----------
-    data: `auto`, `phantom`, or the user's own folder: as `medutils data slices` writes it, or the challenge's own tree,
-        of which the slices are cut once and kept (see `cut_slices`)
+    data: `auto`, `phantom`, or the user's own folder: as `medutils data slices` writes it, the challenge's own tree, or
+        DICOM studies with a table of grades, of which the slices are cut once and kept (see `cut_slices`)
     seed: draws the studies; see `GradedSlices.hold_out`, which divides them otherwise
     split: the path of a split of the same annotations that a run wrote; "" for a drawn one
 
@@ -94,16 +94,17 @@ def open_slices(data: str = "auto", seed: int = 0, split: str = "") -> GradedSli
     targets = load_rsna_targets(grades_folder(folder))
     grades = targets.loc[targets.index.isin(records["study_id"])]
     skipped = (*loaded.skipped, *unread)
-    found = GradedSlices(records, files, grades, located, _notes(loaded, targets, grades, skipped), skipped)
+    found = GradedSlices(records, files, grades, located, _notes(folder, loaded, targets, grades, skipped), skipped)
     if split:
         return replace(found, records=given_split(records, Path(split), ("train", "validation", "test")), divided=True)
     return found.hold_out(TEST, VALIDATION, seed)
 
 
 def _cut(folder: Path) -> Path:
-    if not (folder / TREE).is_dir():
+    if not (folder / TREE).is_dir() and not any((folder / name).is_file() for name in TABLES):
         raise InputError(
-            f"{folder}: found neither {INDEX} nor {TREE}; expected annotated slices, or what to cut them from"
+            f"{folder}: found neither {INDEX} nor {TREE} nor {TABLES[0]}; expected annotated slices, or DICOM studies "
+            "with their grades to cut them from"
         )
     return cut_once(folder)
 
@@ -205,11 +206,13 @@ def _readable(records: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Path, ...], li
 
 
 def _notes(
-    loaded: Loaded, targets: pd.DataFrame, grades: pd.DataFrame, skipped: Sequence[tuple[str, str]]
+    folder: Path, loaded: Loaded, targets: pd.DataFrame, grades: pd.DataFrame, skipped: Sequence[tuple[str, str]]
 ) -> tuple[str, ...]:
-    notes = []
+    notes, told = [], []
+    if (folder / NOTES).is_file():
+        told = (folder / NOTES).read_text(encoding="utf-8").splitlines()
     if without := len(targets) - len(grades):
         notes.append(f"Of {len(targets):,} graded studies, {without:,} have no annotated slice here and are left out.")
     if loaded.unlabelled:
         notes.append(f"Annotations without a grade, which are left out: {loaded.unlabelled:,}.")
-    return (*notes, *left_out(skipped))
+    return (*told, *notes, *left_out(skipped))

@@ -1,5 +1,6 @@
 """The annotated slices of RSNA 2024, cut from its DICOM files into pictures that open in a moment."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -16,10 +17,12 @@ from medutils.data.dicom import read_dicom
 from medutils.data.lumbar import SERIES, SERIES_OF_CONDITION, listing, load_coordinates, load_rsna_targets, load_series
 from medutils.data.manifest import kind_of, mark_phantom
 from medutils.errors import InputError
-from medutils.files import explain, sha256, write_text, written_whole
+from medutils.files import explain, write_text, written_whole
 
 SIDE, QUALITY = 250, 88  # pixels, and of the JPEG: those of the slices that the book was measured on
 TREE, INDEX, GRADED, LEFT_OUT, STAMP = "train_images", "index.csv", "train.csv", "left_out.csv", "source.txt"
+NOTES = "notes.txt"  # what a reader of the slices is to be told, a line each
+COORDINATES, DESCRIBED = "train_label_coordinates*.csv", "train_series_descriptions.csv"
 Skipped = list[tuple[str, str]]
 COLUMNS = ["study_id", "series_id", "instance_number", "condition", "level", "file"]
 THREADS = 2
@@ -30,11 +33,25 @@ Item = TypeVar("Item")
 
 
 class Cut(NamedTuple):
-    """What was cut: slices and annotations on them, and what was left out (its place in the tree, and the reason)."""
+    """What was cut: slices and annotations on them, what was left out (its place, and the reason), and what to tell."""
 
     slices: int
     annotations: int
     skipped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+
+
+class Wanted(NamedTuple):
+    """What is to be cut: annotations with the paths of both files (`dicom` and `file`), and what goes with them.
+
+    skipped: what is left out by the names alone, each with the reason
+    graded: the content of the table of grades; notes: what a reader of the slices is to be told
+    """
+
+    annotations: pd.DataFrame
+    skipped: Skipped
+    graded: bytes
+    notes: tuple[str, ...] = ()
 
 
 def cut_slices(folder: Path, out: Path, series: str = SERIES[0]) -> Cut:
@@ -43,7 +60,8 @@ def cut_slices(folder: Path, out: Path, series: str = SERIES[0]) -> Cut:
     Parameters
     ----------
     folder: `train.csv`, the coordinates, `train_series_descriptions.csv` and
-        `train_images/<study>/<series>/<instance>.dcm`
+        `train_images/<study>/<series>/<instance>.dcm`; or a table of grades and DICOM studies without coordinates, of
+        which slices are taken where the foramina lie (`medutils.data.placed`)
     out: the folder to write: `index.csv` (study_id, series_id, instance_number, condition, level, file), one row an
         annotation, the slices `<study>/<series>/<instance>.jpg`, and a copy of `train.csv`; nothing may be there yet
     series: one of `SERIES`; the annotations are of the conditions that it shows
@@ -89,16 +107,15 @@ def grey_slice(path: Path) -> Image.Image:
     return Image.fromarray(read_dicom(path, "header")).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
 
 
-class _Wanted(NamedTuple):
-    """The annotations whose study is in the tree, with the paths of both files, and what is left out by its names."""
-
-    annotations: pd.DataFrame
-    skipped: Skipped
-
-
-def _wanted(folder: Path, series: str) -> _Wanted:
+def _wanted(folder: Path, series: str) -> Wanted:
+    """The annotations whose study is in the tree; without coordinates, slices where the foramina lie."""
     if series not in SERIES:
         raise InputError(f"series: found '{series}'; expected {', '.join(SERIES)}")
+    its_own = (folder / DESCRIBED).is_file() or any(folder.glob(COORDINATES))  # the challenge's, whole or in part
+    if series == SERIES[0] and not its_own:
+        from medutils.data.placed import placed
+
+        return placed(folder)
     if not (folder / TREE).is_dir():
         raise InputError(f"{folder}: found no folder {TREE}; expected the DICOM files of the challenge in it")
     load_rsna_targets(folder)
@@ -117,15 +134,17 @@ def _wanted(folder: Path, series: str) -> _Wanted:
         )
     skipped = [(f"{TREE}/{study}", "is not there; the coordinates name it") for study in sorted(named - there)]
     skipped += [(f"{TREE}/{study}", f"the coordinates name no {series} slice of it") for study in sorted(there - named)]
-    return _Wanted(rows[rows["study_id"].isin(there)], skipped)
+    return Wanted(rows[rows["study_id"].isin(there)], skipped, (folder / GRADED).read_bytes())
 
 
-def _source(folder: Path, wanted: _Wanted) -> str:
+def _source(folder: Path, wanted: Wanted) -> str:
     """What the slices are cut from: a folder begun with anything else is begun again."""
     files = [folder / name for name in wanted.annotations["dicom"].unique()]
     stats = [(stat.st_size, stat.st_mtime_ns) if (stat := _stat(file)) else None for file in files]
     rows = wanted.annotations[[*COLUMNS]].to_csv(index=False)
-    return cache.key_of(cut_slices, str(folder.resolve()), rows, wanted.skipped, stats, sha256(folder / GRADED))
+    return cache.key_of(
+        cut_slices, str(folder.resolve()), rows, wanted.skipped, stats, hashlib.sha256(wanted.graded).hexdigest()
+    )
 
 
 def _stat(file: Path) -> os.stat_result | None:
@@ -135,7 +154,7 @@ def _stat(file: Path) -> os.stat_result | None:
         return None
 
 
-def _cut_into(part: Path, folder: Path, wanted: _Wanted, source: str) -> Cut:
+def _cut_into(part: Path, folder: Path, wanted: Wanted, source: str) -> Cut:
     stamp = part / STAMP
     if part.exists() and not (stamp.is_file() and stamp.read_text() == source):
         shutil.rmtree(part)
@@ -152,7 +171,9 @@ def _cut_into(part: Path, folder: Path, wanted: _Wanted, source: str) -> Cut:
             f"{': '.join(unread[0])}; expected tables and {TREE} of the same studies"
         )
     rows.to_csv(part / INDEX, columns=COLUMNS, index=False)
-    shutil.copyfile(folder / GRADED, part / GRADED)
+    (part / GRADED).write_bytes(wanted.graded)
+    if wanted.notes:
+        write_text(part / NOTES, "\n".join(wanted.notes))
     skipped = (*wanted.skipped, *unread)
     if skipped:
         pd.DataFrame(skipped, columns=["file", "reason"]).to_csv(part / LEFT_OUT, index=False)
@@ -160,7 +181,7 @@ def _cut_into(part: Path, folder: Path, wanted: _Wanted, source: str) -> Cut:
         mark_phantom(part, name="rsna_lumbar_t1", cut_from="phantom DICOM studies")
     for left in (stamp, *part.rglob(".*.part")):  # of a call that was killed while it wrote a slice
         left.unlink()
-    return Cut(len(work) - len(unread), len(rows), skipped)
+    return Cut(len(work) - len(unread), len(rows), skipped, wanted.notes)
 
 
 def _cut_one(work: tuple[Path, Path]) -> str:

@@ -41,7 +41,7 @@ def test_the_annotated_slices_of_one_kind_of_series_are_cut(made: Path, tmp_path
     cut = cut_slices(made, out)
     index, wanted = pd.read_csv(out / "index.csv"), foraminal(made)
     assert list(index) == ["study_id", "series_id", "instance_number", "condition", "level", "file"]
-    assert cut == (index["file"].nunique(), len(wanted), ()) and len(index) == len(wanted)
+    assert cut == (index["file"].nunique(), len(wanted), (), ()) and len(index) == len(wanted)
     assert {*index["condition"]} == {*wanted["condition"]}
     assert {path.relative_to(out).as_posix() for path in out.rglob("*.jpg")} == {*index["file"]}
     assert all(
