@@ -22,7 +22,9 @@ class LumbarEmbeddings(Parameters):
     )
     splits: int = Field(2, ge=1, le=100, description="splits that each fault of the protocol is tried on")
     draws: int = Field(5, ge=2, le=1000, description="draws of the attention that is never trained")
-    depth: int = Field(18, description="layers of the 3-D network whose weights are loaded into a 2-D one")
+    depth: int = Field(
+        18, ge=10, le=200, description="layers of the 3-D network whose weights are loaded into a 2-D one"
+    )
     fine_size: int = Field(64, ge=32, le=512, description="pixels a side of a slice that the network is fine-tuned on")
     epochs: int = Field(2, ge=1, le=1000, description="epochs of fine-tuning")
     seeds: int = Field(2, ge=1, le=100, description="fine-tunings")
