@@ -7,7 +7,7 @@ import pandas as pd
 
 from medutils.data.lumbar import LEVELS, SERIES, in_place_order, read_slice
 from medutils.data.slices import Wanted
-from medutils.data.studies import open_studies
+from medutils.data.studies import left_out, open_studies
 from medutils.errors import InputError
 
 # From the middle of the series to either side. Of the two whole studies of the challenge, the marked slices of left and
@@ -64,7 +64,8 @@ def placed(folder: Path) -> Wanted:
     table = pd.DataFrame(rows)
     note = NOTE.format(beside=BESIDE_MM, count=table["study_id"].nunique())
     graded = studies.grades.to_csv(index_label="study_id").encode()
-    return Wanted(table, skipped, graded, (note, *studies.notes))
+    said = left_out(studies.skipped)  # the slices' own reader says it, with what is left out here
+    return Wanted(table, skipped, graded, (note, *(one for one in studies.notes if one not in said)))
 
 
 def _of_sides(paths: tuple[Path, ...]) -> dict[str, tuple[Path, int]]:

@@ -81,6 +81,7 @@ def test_what_cannot_be_used_is_named_and_left_out(own: Path, tmp_path: Path):
     assert "has 1 slices" in next(why for where, why in said.items() if where.startswith(single.name))
     assert "has no such study" in said["nobody"]
     assert any(absent.name in note for note in cut.notes)
+    assert not any(note.startswith("Left out") for note in cut.notes)
     assert len(pd.read_csv(tmp_path / "out" / "index.csv")["study_id"].unique()) == 4
 
 
