@@ -55,10 +55,14 @@ DATASETS = {
 
 
 def loaders(*, apart_from: Kind) -> set[str]:
-    """The modules whose loaders are all of other kinds: who opens datasets of this kind has no use for them."""
+    """The modules named for datasets of other kinds alone: who opens datasets of this kind has no use for them.
+
+    A maker's module lies among the phantoms; one of its name beside the loaders is not meant by it.
+    """
     modules: dict[bool, set[str]] = {True: set(), False: set()}
     for entry in DATASETS.values():
-        modules[entry.kind == apart_from].add(f"medutils.data.{entry.loader.partition(':')[0]}")
+        named = (f"medutils.data.{name.partition(':')[0]}" for name in (entry.loader, entry.maker))
+        modules[entry.kind == apart_from].update(named)
     return modules[False] - modules[True]
 
 
