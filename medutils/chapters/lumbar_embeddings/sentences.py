@@ -160,7 +160,8 @@ def level_known(n: Numbers) -> str:
     return (
         "the study's mean, beside the level, changes weighted log loss by "
         f"{n.metric(f'embedding_beside_level.{LOSS}')}; "
-        f"the level, beside the study's mean, by {n.metric(f'level_beside_embedding.{LOSS}')}"
+        f"the level, beside the study's mean, by {n.metric(f'level_beside_embedding.{LOSS}')}; the annotated slice, in "
+        f"place of the mean, by {n.metric(f'slice_beside_embedding.{LOSS}')}"
     )
 
 
@@ -289,7 +290,9 @@ def fault_effects(n: Numbers, score: str = "f1") -> dict[str, Estimate]:
 
 def _fault(n: Numbers, name: str, score: str, one: str = "with it", other: str = "without") -> str:
     with_it, without = (mean(n.numbers(f"fault_{name}/{score}_{end}")) for end in ("with", "without"))
-    return f"{share(with_it)} {one} and {share(without)} {other}"
+    added = n.numbers(f"fault_{name}/{score}_added")
+    unsure = ", and the splits differ in its sign" if added and min(added) <= 0 <= max(added) else ""
+    return f"{share(with_it)} {one} and {share(without)} {other}{unsure}"
 
 
 def moderate(n: Numbers) -> str:
@@ -311,7 +314,8 @@ def merged(n: Numbers) -> str:
         f"{share(n.number('noise/as_written/accuracy'))} as written, {share(n.number('noise/one_row_a_study/f1'))} and "
         f"{share(n.number('noise/one_row_a_study/accuracy'))} with one row a study, "
         f"{share(n.number('noise/correct/f1'))} and {share(n.number('noise/correct/accuracy'))} under a correct "
-        "protocol"
+        f"protocol. Of axial T2 alone F1 is {share(n.number('noise/as_written/f1_axial'))} as written and "
+        f"{share(n.number('noise/one_row_a_study/f1_axial'))} with one row a study"
     )
 
 
@@ -466,17 +470,25 @@ def learning_table(n: Numbers) -> pd.DataFrame:
 
 
 def spider(n: Numbers) -> str:
-    parts = [
-        f"{finding} {number(n.metric(f'spider_{finding}_prior.{metric}').value, '.2f')} and "
-        f"{number(n.metric(f'spider_{finding}_both.{metric}').value, '.2f')}"
-        for finding in n.numbers("spider/findings")
-        for metric in ("kappa_linear" if finding == "pfirrmann" else "auroc_over_targets",)
-    ]
+    parts, nulls = [], []
+    for name in n.numbers("spider/findings"):
+        metric = "kappa_linear" if name == "pfirrmann" else "auroc_over_targets"
+        prior, both = (number(n.metric(f"spider_{name}_{given}.{metric}").value, ".2f") for given in ("prior", "both"))
+        parts.append(f"{name} {prior} and {both}")
+        if verdict(n.metric(f"spider_{name}_both_over_prior.{metric}")) == "holds 0":
+            nulls.append(str(name))
+    if not parts:
+        return "no disc was probed"
     return (
         "from the disc's number alone and with the embeddings of both series (Pfirrmann: linear kappa; others: AUROC "
-        f"within a disc): {'; '.join(parts)}"
-        if parts
-        else "no disc was probed"
+        f"within a disc): {'; '.join(parts)}" + (f". Nothing is gained for {' and '.join(nulls)}" if nulls else "")
+    )
+
+
+def clinical(n: Numbers) -> str:
+    return (
+        "beside the embeddings, sex and field strength change the kappa of the Pfirrmann grade by "
+        f"{n.metric('spider_pfirrmann_both_clinical_over_both.kappa_linear')}"
     )
 
 
@@ -491,7 +503,8 @@ def nearest(n: Numbers) -> str:
     ]
     return (
         f"the nearest other slice has {', '.join(parts)}; among other studies' slices at the level it has the "
-        f"annotation's grade in {_with_chance(n, 'nearest_grade_all')}"
+        f"annotation's grade in {_with_chance(n, 'nearest_grade_all')}, and where that is Severe in "
+        f"{_with_chance(n, 'nearest_grade_severe')}"
     )
 
 
@@ -564,6 +577,7 @@ CLAUSES: tuple[Clause, ...] = (
     tuned,
     learning,
     spider,
+    clinical,
     nearest,
     scanners,
     clustered,
