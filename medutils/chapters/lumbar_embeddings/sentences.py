@@ -261,6 +261,11 @@ def whole_task(n: Numbers) -> dict[str, Estimate]:
     return {name.removeprefix(start).removesuffix(end).replace("_", " "): n.metric(name) for name in found}
 
 
+def best_reported(told: Mapping[str, Any], score: str) -> float:
+    """The highest accuracy, f1 or auc among the reported rows, as a share."""
+    return max(told[f"{cell.name}_{score}"] for cell in grid.REPORTED)
+
+
 # --- what went wrong --------------------------------------------------------------------------------------------------
 
 FAULT_WORDS = {
@@ -291,7 +296,7 @@ def fault_effects(n: Numbers, score: str = "f1") -> dict[str, Estimate]:
 def _fault(n: Numbers, name: str, score: str, one: str = "with it", other: str = "without") -> str:
     with_it, without = (mean(n.numbers(f"fault_{name}/{score}_{end}")) for end in ("with", "without"))
     added = n.numbers(f"fault_{name}/{score}_added")
-    unsure = ", and the splits differ in its sign" if added and min(added) <= 0 <= max(added) else ""
+    unsure = "; over the splits the difference has no one sign" if added and min(added) <= 0 <= max(added) else ""
     return f"{share(with_it)} {one} and {share(without)} {other}{unsure}"
 
 
@@ -379,8 +384,8 @@ def keras(n: Numbers) -> str:
 def worded(n: Numbers) -> str:
     at = "noise/as_written"
     return (
-        "on noise, under the write-up's protocol, the harmonic mean of recall and accuracy is "
-        f"{share(n.number(f'{at}/f1_as_worded'))}, and F1 {share(n.number(f'{at}/f1'))}"
+        "noise has, under the write-up's protocol, a harmonic mean of recall and accuracy of "
+        f"{share(n.number(f'{at}/f1_as_worded'))}, and an F1 of {share(n.number(f'{at}/f1'))}"
     )
 
 

@@ -89,3 +89,41 @@ def test_each_fold_quotes_words_that_there_are_and_has_a_title_of_its_own():
         assert needs
         if quote:
             assert quoted(CHAPTER, quote)
+
+
+def test_a_fault_whose_splits_disagree_is_told_as_such():
+    added = {"accuracy_with": [0.6, 0.7], "accuracy_without": [0.65, 0.65], "accuracy_added": [-0.05, 0.05]}
+    run = numbers({"fault_drops_moderate": added})
+    assert sentences.moderate(run).endswith("the difference has no one sign")
+
+
+def test_what_faults_add_stands_in_the_order_of_its_size_with_the_ends_of_its_splits():
+    run = numbers(
+        {
+            "fault_swaps_labels": {"f1_added": [0.01, -0.02]},
+            "fault_drops_moderate": {"f1_added": [0.1, 0.2]},
+            "noise": {"as_written": {"f1": 0.58}, "one_row_a_study": {"f1": 0.51}},
+        }
+    )
+    found = sentences.fault_effects(run)
+    assert list(found) == [
+        sentences.FAULT_WORDS["drops_moderate"],
+        "2. merge that copies rows (on noise)",
+        sentences.FAULT_WORDS["swaps_labels"],
+    ]
+    assert (next(iter(found.values())).low, next(iter(found.values())).high) == (10, 20)
+
+
+def test_the_two_scores_of_the_write_up_differ():
+    row = {"accuracy": 0.9104, "f1": 0.628, "auc": 0.6271}
+    table, text = (round(100 * score(**row), 2) for score in sentences.SCORES.values())
+    assert (table, text) == (69.81, 68.41)
+
+
+def test_a_finding_that_gains_nothing_is_named():
+    run = numbers(
+        {"spider": {"findings": ["narrowing", "herniation"]}},
+        spider_narrowing_both_over_prior__auroc_over_targets=0.2,
+        spider_herniation_both_over_prior__auroc_over_targets=0.003,
+    )
+    assert sentences.spider(run).endswith("Nothing is gained for herniation")
