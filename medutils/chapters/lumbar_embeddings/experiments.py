@@ -33,7 +33,7 @@ from medutils.training.embeddings import embed
 from medutils.training.grade_baselines import Fit, on_annotated, regressions
 from medutils.training.grading import Graded, averaged, by_studies, train_all
 from medutils.training.loop import Progress
-from medutils.training.series import numbered, pool
+from medutils.training.series import numbered
 
 Tables = dict[str, pd.DataFrame]
 
@@ -49,7 +49,6 @@ METRICS = (
     "weighted_log_loss",
 )
 AXIAL = "Axial T2"
-FAR_DRAW = 1000  # from here on a draw of its own for each study
 
 
 def _measure(results: Results, name: str, table: pd.DataFrame) -> None:
@@ -307,36 +306,23 @@ def pixel_faults(results: Results, setup: Setup, known: pd.DataFrame, progress: 
 
 
 def attention(results: Results, setup: Setup, features: Floats, mean: pd.DataFrame) -> None:
-    """Attention that was never trained, drawn many times; drawn anew for each study; and trained; against the mean.
+    """Attention that was never trained, drawn many times, each for all studies; and trained; against the mean.
 
     mean: predictions of the regression on the mean over a study's slices, which knows no level
     """
     slices, embedder = setup.slices, setup.embedder("lite0_attention")
     place = setup.studies.get_indexer(slices.records["patient"].astype(str))
-    drawn = {
-        f"draw_{number}": Fit(slices, setup.by_study(features, embedder.attention(number))[place], "nothing")
-        for number in range(setup.p.draws)
-    }
-    study = np.array(setup.study, dtype=object)
-    anew = np.concatenate(
-        [
-            pool(features[study == name], [name] * int((study == name).sum()), embedder.attention(FAR_DRAW + number))
-            for number, name in enumerate(setup.studies)
-        ]
+    found = regressions(
+        {
+            f"draw_{number}": Fit(slices, setup.by_study(features, embedder.attention(number))[place], "nothing")
+            for number in range(setup.p.draws)
+        }
     )
-    found = regressions({**drawn, "anew": Fit(slices, anew[place], "nothing")})
-    losses = [
-        results.evaluate(table, "test", resamples=10)["weighted_log_loss"].value
-        for name, table in found.items()
-        if name != "anew"
-    ]
+    losses = [results.evaluate(table, "test", resamples=10)["weighted_log_loss"].value for table in found.values()]
     results.experiment("draws", weighted_log_loss=losses)
     _measure(results, "attention_untrained", found["draw_0"])
-    _measure(results, "attention_redrawn", found["anew"])
     _measure(results, "attention_trained", _trained(setup, features))
-    for name in ("untrained", "redrawn"):
-        table = found["draw_0" if name == "untrained" else "anew"]
-        _difference(results, f"attention_{name}_minus_mean", table, mean)
+    _difference(results, "attention_untrained_minus_mean", found["draw_0"], mean)
 
 
 def _trained(setup: Setup, features: Floats) -> pd.DataFrame:

@@ -149,10 +149,11 @@ def dicom(n: Numbers) -> str:
 
 
 def baselines(n: Numbers) -> str:
+    names = ("prior", "prior_level", "noise_level", "studies_level", "annotated_level")
+    alone, level, noise, study, own = (number(n.metric(f"{name}.{LOSS}").value, ".3f") for name in names)
     return (
-        f"weighted log loss and macro-AUROC are {two(n, 'prior')} for shares alone, {two(n, 'prior_level')} by level, "
-        f"{two(n, 'noise_level')} for noise with the level, {two(n, 'studies_level')} for the mean over the study with "
-        f"the level, and {two(n, 'annotated_level')} for the annotated slice with it"
+        f"weighted log loss is {alone} for shares alone and {level} by level; with the level known, it is {noise} for "
+        f"noise, {study} for the mean over the study and {own} for the annotated slice"
     )
 
 
@@ -271,7 +272,7 @@ def best_reported(told: Mapping[str, Any], score: str) -> float:
 FAULT_WORDS = {
     "all": "all faults at once",
     "drops_moderate": "1. class Moderate dropped",
-    "splits_rows": "3. rows are split, and not studies",
+    "splits_rows": "3. rows are split, a row a slice",
     "swaps_labels": "6. labels of another condition",
     "fills_empty": "empty grades filled and scored",
     "skips_smote": "SMOTE that never runs",
@@ -335,14 +336,15 @@ def swapped(n: Numbers) -> str:
 
 
 def attended(n: Numbers) -> str:
-    draws = n.numbers("draws/weighted_log_loss")
+    draws, mean_loss = n.numbers("draws/weighted_log_loss"), n.metric(f"studies.{LOSS}").value
     ends = f"{number(min(draws), '.3f')} to {number(max(draws), '.3f')}" if draws else "not defined"
+    worse = sum(loss > mean_loss for loss in draws)
     return (
-        f"over {len(draws)} draws of an attention that is never trained weighted log loss runs from {ends}; the mean "
-        "has "
-        f"{n.metric(f'studies.{LOSS}')}, a draw of its own for each study "
-        f"{n.metric(f'attention_redrawn.{LOSS}')}. A trained attention, which answers each target by itself, has "
-        f"{n.metric(f'attention_trained.{LOSS}')}"
+        f"weighted log loss runs from {ends} over {len(draws)} draws; the plain mean has {number(mean_loss, '.3f')}, "
+        f"and {worse} of the draws are worse. One draw minus the mean: "
+        f"{n.metric(f'attention_untrained_minus_mean.{LOSS}')}. An attention that is trained, with an answer for each target, has "
+        f"{n.metric(f'attention_trained.{LOSS}')}, where the mean with the level known has "
+        f"{number(n.metric(f'studies_level.{LOSS}').value, '.3f')}"
     )
 
 
@@ -502,14 +504,10 @@ def _with_chance(n: Numbers, name: str) -> str:
 
 
 def nearest(n: Numbers) -> str:
-    parts = [
-        f"{words} {_with_chance(n, f'nearest_{name}')}"
-        for name, words in (("study", "the same study"), ("level", "a level in common"), ("side", "the same side"))
-    ]
     return (
-        f"the nearest other slice has {', '.join(parts)}; among other studies' slices at the level it has the "
-        f"annotation's grade in {_with_chance(n, 'nearest_grade_all')}, and where that is Severe in "
-        f"{_with_chance(n, 'nearest_grade_severe')}"
+        f"the nearest other slice is of the same study in {_with_chance(n, 'nearest_study')}; among other studies' "
+        f"slices at the level it has the annotation's grade in {_with_chance(n, 'nearest_grade_all')}, and where that is "
+        f"Severe in {_with_chance(n, 'nearest_grade_severe')}"
     )
 
 
@@ -532,10 +530,8 @@ def clustered(n: Numbers) -> str:
 
 def chosen(n: Numbers) -> str:
     return (
-        f"macro-AUROC is {n.metric(f'chosen_prior.{AREA}')} from the level alone, "
-        f"{n.metric(f'chosen_choice.{AREA}')} with the slice's number, {n.metric(f'chosen_pattern.{AREA}')} with the "
-        f"pattern of slices, {n.metric(f'chosen_point.{AREA}')} with the point, {n.metric(f'chosen_all.{AREA}')} with "
-        "all of them"
+        f"macro-AUROC is {n.metric(f'chosen_prior.{AREA}')} from the level alone and {n.metric(f'chosen_all.{AREA}')} "
+        "with all that the tables say of the slice and the point"
     )
 
 
