@@ -290,7 +290,10 @@ def fault_effects(n: Numbers, score: str = "f1") -> dict[str, Estimate]:
             found[words] = Estimate(mean(added), min(added), max(added), len(added), "test")
     written, single = (n.number(f"noise/{way}/{score}") for way in ("as_written", "one_row_a_study"))
     if not isnan(written):
-        found["2. merge that copies rows (on noise)"] = Estimate(*[100 * (written - single)] * 3, 1, "test")
+        added_on_noise = 100 * (written - single)
+        found["2. merge that copies rows (on noise)"] = Estimate(
+            added_on_noise, added_on_noise, added_on_noise, 1, "test"
+        )
     return dict(sorted(found.items(), key=lambda item: -abs(item[1].value)))
 
 
@@ -342,7 +345,8 @@ def attended(n: Numbers) -> str:
     return (
         f"weighted log loss runs from {ends} over {len(draws)} draws; the plain mean has {number(mean_loss, '.3f')}, "
         f"and {worse} of the draws are worse. One draw minus the mean: "
-        f"{n.metric(f'attention_untrained_minus_mean.{LOSS}')}. An attention that is trained, with an answer for each target, has "
+        f"{n.metric(f'attention_untrained_minus_mean.{LOSS}')}. An attention that is trained, with an answer for each "
+        "target, has "
         f"{n.metric(f'attention_trained.{LOSS}')}, where the mean with the level known has "
         f"{number(n.metric(f'studies_level.{LOSS}').value, '.3f')}"
     )
@@ -506,8 +510,8 @@ def _with_chance(n: Numbers, name: str) -> str:
 def nearest(n: Numbers) -> str:
     return (
         f"the nearest other slice is of the same study in {_with_chance(n, 'nearest_study')}; among other studies' "
-        f"slices at the level it has the annotation's grade in {_with_chance(n, 'nearest_grade_all')}, and where that is "
-        f"Severe in {_with_chance(n, 'nearest_grade_severe')}"
+        f"slices at the level it has the annotation's grade in {_with_chance(n, 'nearest_grade_all')}, and where that "
+        f"is Severe in {_with_chance(n, 'nearest_grade_severe')}"
     )
 
 

@@ -90,7 +90,9 @@ def task(setup: Setup, studies: Studies, progress: Progress | None = None) -> di
     for embedder in EMBEDDERS:
         values = embed(setup.embedder(embedder), x, fingerprint, names, progress)
         for kind in SERIES:
-            rows = np.repeat(studies.series["description"] == kind, studies.series["slices"].map(len)).to_numpy()
+            rows = np.repeat(
+                (studies.series["description"] == kind).to_numpy(), studies.series["slices"].map(len).to_numpy()
+            )
             of_kind = np.array(names, object)[rows]
             known = list(dict.fromkeys(of_kind))
             grades = studies.grades.loc[known, list(targets_of(kind))]
