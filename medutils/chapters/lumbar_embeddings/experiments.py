@@ -354,7 +354,8 @@ def judge_grid(results: Results, cells: Sequence[grid.Cell], found: Tables) -> l
         if any(a.name in found and b.name in found for a, b in grid.pairs(axis, cells)):
             _difference(results, f"axis_{axis}", *grid.along(axis, cells, found))
             axes.append(axis)
-    results.experiment("grid", configurations=len(found), axes=axes)
+    if found:
+        results.experiment("grid", configurations=len(found), axes=axes)
     return axes
 
 
