@@ -20,7 +20,16 @@ from medutils.chapters.lumbar_embeddings import (
     whole,
 )
 from medutils.chapters.lumbar_embeddings.arithmetic import arithmetic
-from medutils.chapters.lumbar_embeddings.plan import DESCRIPTIONS, FORAMINA, GRADED, Floats, Setup, grid_table, kept
+from medutils.chapters.lumbar_embeddings.plan import (
+    DESCRIPTIONS,
+    FORAMINA,
+    GRADED,
+    Floats,
+    Setup,
+    grid_table,
+    kept,
+    names_of,
+)
 from medutils.data.lumbar import GRADES, LEVELS, SERIES, load_coordinates, load_rsna_targets, load_series
 from medutils.data.mri import Grey, read_grey
 from medutils.data.spider import Spider
@@ -357,6 +366,12 @@ def judge_grid(results: Results, cells: Sequence[grid.Cell], found: Tables) -> l
     if found:
         results.experiment("grid", configurations=len(found), axes=axes)
     return axes
+
+
+def weights(results: Results, setup: Setup) -> None:
+    """Whether the grid's ResNet-50 has ImageNet's weights or fresh ones; nothing where it has no part in it."""
+    if {"rn50", "aal"} & set(names_of(setup.p.embedders)):
+        results.experiment("weights", resnet50=setup.embedder("resnet50").weights)
 
 
 # --- beyond -----------------------------------------------------------------------------------------------------------

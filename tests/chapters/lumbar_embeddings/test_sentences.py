@@ -126,4 +126,10 @@ def test_a_finding_that_gains_nothing_is_named():
         spider_narrowing_both_over_prior__auroc_over_targets=0.2,
         spider_herniation_both_over_prior__auroc_over_targets=0.003,
     )
-    assert sentences.spider(run).endswith("Nothing is gained for herniation")
+    assert sentences.spider(run).endswith("No gain could be shown for herniation")
+
+
+@pytest.mark.parametrize(("given", "words"), [("fresh", "random ones"), ("ImageNet", "ImageNet weights")])
+def test_it_is_told_whether_the_weights_of_resnet50_were_to_be_had(given: str, words: str):
+    said = sentences.weights(numbers({"weights": {"resnet50": given}}))
+    assert words in said and ("say nothing" in said) == (given == "fresh")
