@@ -205,7 +205,9 @@ def gridded(n: Numbers) -> str:
 
 
 def weights(n: Numbers) -> str:
-    given = n.results.get("experiments", {}).get("weights", {}).get("resnet50", "no")
+    given = n.results.get("experiments", {}).get("weights", {}).get("resnet50")
+    if given is None:
+        return "the grid has no ResNet-50"
     said = f"ResNet-50 has {given} weights"
     if given == "fresh":
         said += (
@@ -213,6 +215,13 @@ def weights(n: Numbers) -> str:
             "and AAL, and what attention is worth, then say nothing of the write-up's embedder, which had them"
         )
     return said
+
+
+def lacking(real: Numbers) -> str:
+    """How many of the reported configurations the reference run has no number of; empty where it has all."""
+    ran = set(_grid_names(real))
+    count = sum(cell.name not in ran for cell in grid.REPORTED)
+    return f"Of the {len(grid.REPORTED)} reported rows, {count} have not been run on real slices yet." if count else ""
 
 
 def _grid_names(n: Numbers) -> list[str]:

@@ -133,3 +133,9 @@ def test_a_finding_that_gains_nothing_is_named():
 def test_it_is_told_whether_the_weights_of_resnet50_were_to_be_had(given: str, words: str):
     said = sentences.weights(numbers({"weights": {"resnet50": given}}))
     assert words in said and ("say nothing" in said) == (given == "fresh")
+
+
+def test_reported_rows_without_a_real_number_are_counted():
+    assert sentences.lacking(numbers()).startswith("Of the 42 reported rows, 42 have")
+    whole = numbers(**{f"grid_{cell.name}__macro_auroc": 0.6 for cell in grid.REPORTED})
+    assert sentences.lacking(whole) == ""
