@@ -32,9 +32,11 @@ class Quoted(Protocol):
 
 
 class Named(Protocol):
-    """A write-up by its title."""
+    """A write-up by its title, and where a section is that is a file of the code behind it."""
 
     title: str
+
+    def code_address(self, section: str) -> str: ...
 
 
 class _BookRenderer(MimetypeRenderer):
@@ -226,11 +228,15 @@ class Page:
         display({"text/html": html, "text/plain": "\n".join([title, *lines])}, raw=True)
 
     def quote(self, quote: Quoted, write_up: Named) -> None:
-        """Show words of a write-up, to the letter, with where they stand and a link to what is known of it."""
+        """Show words of a write-up, to the letter, with where they stand and a link to what is known of it.
+
+        Words of the code behind it lead to the file itself.
+        """
         from IPython.display import display
 
-        where = f"Write-up {quote.write_up}, “{write_up.title}”, section {quote.section}"
-        link = f'<a href="sources.html#write-up-{quote.write_up}">{escape(where)}</a>'
+        code = write_up.code_address(quote.section)
+        where = f"Write-up {quote.write_up}, “{write_up.title}”, {'its code' if code else 'section'} {quote.section}"
+        link = f'<a href="{escape(code or f"sources.html#write-up-{quote.write_up}")}">{escape(where)}</a>'
         words = "".join(f"<p>{escape(line)}</p>" for line in quote.words.splitlines() if line.strip())
         html = f'<figure class="quoted"><blockquote>{words}</blockquote><figcaption>{link}</figcaption></figure>'
         display({"text/html": html, "text/plain": f"{quote.words}\n{where}"}, raw=True)

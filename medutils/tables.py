@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RECORD_COLUMNS = ("record_id", "patient", "label", "source", "split", "path")
 SPLITS = ("", "train", "validation", "test")
+pd.set_option("mode.string_storage", "python")  # with Arrow, a file's name that is not UTF-8 could stand in no column
 MAX_ROWS, MAX_BYTES = 1_000_000, 1_000_000_000  # of a table: it is held in memory
 LARGEST = 1e30  # above it the square of a number, or the number itself in single precision, is near overflow
 NUMBER = f"a number from {-LARGEST:g} to {LARGEST:g}"

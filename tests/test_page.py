@@ -111,6 +111,14 @@ def test_a_quotation_stands_to_the_letter_with_its_place(shown):
     assert "“A title”, section 3, Results" in html
 
 
+def test_a_quotation_of_the_code_behind_a_write_up_leads_to_its_file_at_its_commit(shown):
+    behind = WriteUp(title="A title", link="https://example.org/code", code={"a/1 (b).ipynb": "c0ffee"})
+    PHANTOM.quote(Quote(words="x = 1", section="a/1 (b).ipynb", write_up="000"), behind)
+    html = shown[0]["text/html"]
+    assert 'href="https://example.org/code/blob/c0ffee/a/1%20%28b%29.ipynb"' in html
+    assert "“A title”, its code a/1 (b).ipynb" in html
+
+
 def test_lines_in_a_box_are_a_list_and_one_is_a_paragraph(shown):
     PHANTOM.box("Key", ["**One**", "two"], "tip")
     PHANTOM.box("Key", ["One"])

@@ -19,6 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from medutils.chapters import all_chapters, get_chapter, resolve
 from medutils.data.films import open_films
+from medutils.data.graded_slices import open_slices
 from medutils.data.spine import find_spine, open_spine
 from medutils.data.splits import records_hash, save_split, split_by_patient
 from medutils.errors import InputError
@@ -43,6 +44,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     save_split(films, folder / "pneumonia_cnn.json")
     films = open_films("phantom", None, dataset="lung_six_class").records
     save_split(split_by_patient(films.assign(split=""), seed=5), folder / "lung_six_class.json")
+    save_split(open_slices("phantom", seed=5).records, folder / "lumbar_embeddings.json")
     return {path.stem: path for path in folder.iterdir()}
 
 

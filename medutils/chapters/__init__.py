@@ -3,7 +3,6 @@
 import ast
 import difflib
 import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -82,7 +81,7 @@ class Chapter:
 @cache
 def all_chapters() -> dict[str, Chapter]:
     """Every chapter by its name, in the order of the book: each folder beside this file that holds `parameters.py`."""
-    folders = [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
+    folders = sorted(path.parent.name for path in Path(__file__).parent.glob("*/parameters.py"))
     found = [importlib.import_module(f"{__name__}.{name}.parameters").CHAPTER for name in folders]
     return {chapter.name: chapter for chapter in sorted(found, key=lambda chapter: chapter.number)}
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The datasets of the book: list, show, fetch, verify, make, audit; its pretrained weights: list, show.",
+    help="The book's datasets: list, show, fetch, verify, make, slices, audit; its pretrained weights: list, show.",
 )
+NAMED = 20  # of what was left out, on the terminal
 
 Name = Annotated[str, typer.Argument(help="The dataset's name, as `medutils data list` gives it.")]
 NameOrFolder = Annotated[
@@ -140,6 +141,26 @@ def make(name: Name, out: Out = None, seed: Seed = None) -> None:
         part.mkdir()
         maker(part, **({} if seed is None else {"seed": seed}))
     typer.echo(f"{name}: {folder}")
+
+
+@app.command()
+def slices(
+    folder: Annotated[Path, typer.Argument(help="The challenge's folder, or DICOM studies with a table of grades.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write; nothing may be there yet.")],
+    series: Annotated[str, typer.Option(help="The kind of series whose annotated slices are cut.")] = "Sagittal T1",
+) -> None:
+    """Cut the annotated slices from DICOM studies of the lumbar spine; interrupted, the same command goes on."""
+    from medutils.data.slices import LEFT_OUT, cut_slices
+    from medutils.files import printable
+
+    cut = cut_slices(folder.expanduser(), out.expanduser(), series)
+    typer.echo(f"{out}: {cut.slices:,} slices with {cut.annotations:,} annotations")
+    for note in cut.notes:
+        typer.echo(printable(note))
+    for where, reason in cut.skipped[:NAMED]:
+        typer.echo(printable(f"left out: {where}: {reason}"))
+    if len(cut.skipped) > NAMED:
+        typer.echo(f"left out: {len(cut.skipped):,} in all, listed in {LEFT_OUT}")
 
 
 @app.command()

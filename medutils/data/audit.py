@@ -106,10 +106,11 @@ def audit(loaded: Loaded, root: Path = Path(), seed: int = 0) -> Audit:
     on classes with patients enough. Intervals come from resampling patients with `seed`.
     """
     records = loaded.records.reset_index(drop=True)
-    pictures, unreadable = _looked_at(records, root)
+    looked, unreadable = _looked_at(records, root)
+    pictures = looked.drop_duplicates("path")
     identical, near = identical_files(pictures), near_identical(pictures)
     left_out = pd.DataFrame([*loaded.skipped, *unreadable], columns=["file", "reason"])
-    judged = pictures if len(pictures) else records
+    judged = looked if len(looked) else records
     small = dict.fromkeys(sorted({*records["label"]} - {*judged["label"]}), 0) | too_small(judged)
     told = _associations(judged[~judged["label"].isin(small)], seed)
     return Audit(
@@ -122,11 +123,11 @@ def audit(loaded: Loaded, root: Path = Path(), seed: int = 0) -> Audit:
             "left_out": len(left_out),
         },
         prevalence=prevalence(records, loaded.unlabelled),
-        overlap=overlap(records, pictures["sha256"].astype(str).reindex(records.index, fill_value="")),
+        overlap=overlap(records, looked["sha256"].astype(str).reindex(records.index, fill_value="")),
         identical=identical,
         near=near,
         association=told,
-        appearance=appearance(pictures),
+        appearance=appearance(looked.drop_duplicates(["path", "label"])),
         left_out=left_out,
         said=(
             *_left_out_said(left_out),
@@ -155,7 +156,7 @@ def _cells(loaded: Loaded) -> dict[str, int]:
 def _pictures_counted(
     records: pd.DataFrame, pictures: pd.DataFrame, identical: pd.DataFrame, near: pd.DataFrame
 ) -> dict[str, int]:
-    if not (named := int(_has_picture(records).sum())):
+    if not (named := records.loc[of_pictures(records), "path"].nunique()):
         return {}
     counted = {
         "pictures": len(pictures),
@@ -400,20 +401,23 @@ def _tests(kept: pd.DataFrame) -> str:
     return "get films of two classes from one source to test it inside that: no source here has two"
 
 
-def _has_picture(records: pd.DataFrame) -> pd.Series:
-    """Rows whose path is a picture file of their own, not a table that many rows share."""
-    return of_pictures(records) & ~records["path"].duplicated(keep=False)
-
-
 def _looked_at(records: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """Records that have a picture, with what was seen of it; and those whose picture cannot be opened, with why."""
-    with_picture = records[_has_picture(records)]
-    seen = over_files(look, [root / path for path in with_picture["path"]])
+    """Records that have a picture, with what was seen of it; and those whose picture cannot be opened, with why.
+
+    A picture that several records share is opened once.
+    """
+    with_picture = records[of_pictures(records)]
+    paths = with_picture["path"].unique()
+    seen = dict(zip(paths, over_files(look, [root / path for path in paths]), strict=True))
+    found = [seen[path] for path in with_picture["path"]]
+    first = with_picture.drop_duplicates("path")
     unreadable = [
-        (name, row) for name, row in zip(with_picture["record_id"], seen, strict=True) if isinstance(row, str)
+        (name, row)
+        for name, path in zip(first["record_id"], first["path"], strict=True)
+        if isinstance(row := seen[path], str)
     ]
     looked = pd.DataFrame(
-        [{} if isinstance(row, str) else row for row in seen], with_picture.index, columns=list(LOOKED)
+        [{} if isinstance(row, str) else row for row in found], with_picture.index, columns=list(LOOKED)
     )
     pictures = pd.concat([with_picture, looked], axis=1)[looked["sha256"].notna()]
     return pictures.assign(image_size=_sizes(pictures)), unreadable

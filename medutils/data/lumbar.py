@@ -4,7 +4,7 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -47,19 +47,31 @@ NOT_DESCRIBED = "Not described"
 VOLUMES = (".nii", ".nii.gz", ".mha")
 MAX_VOXELS = 512_000_000
 MAX_COORDINATE = 1e6
+TEXT_TAGS = ("SeriesDescription", "StudyInstanceUID", "SeriesInstanceUID")
 PLACE_TAGS = ("InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 Skipped = list[tuple[Path, str]]
 PLANES = ("sagittal", "coronal", "axial")  # by the patient axis (left, back, head) nearest to the plane's normal
 
 
 class Slice(NamedTuple):
-    """What a DICOM header says of a slice: its place is the centre (mm) and the plane's normal, in patient axes."""
+    """What a DICOM header says of a slice: its place is the centre (mm) and the plane's normal, in patient axes.
+
+    size: rows and columns; study, series: StudyInstanceUID and SeriesInstanceUID, "" where the file has none
+    """
 
     path: Path
     instance: int
     description: str
     normal: np.ndarray
     centre: np.ndarray
+    size: tuple[int, int]
+    study: str
+    series: str
+
+    @property
+    def plane(self) -> str:
+        """One of `PLANES`."""
+        return PLANES[int(np.abs(self.normal).argmax())]
 
 
 def load_rsna_targets(folder: Path) -> pd.DataFrame:
@@ -68,18 +80,50 @@ def load_rsna_targets(folder: Path) -> pd.DataFrame:
     Raises `InputError` for a missing target, a label that is no grade, or a study that comes twice.
     """
     path = folder / "train.csv"
-    table = _read_table(path, ("study_id", *TARGETS)).set_index("study_id")
+    table = read_table(path, ("study_id", *TARGETS)).set_index("study_id")
     if (twice := table.index.duplicated()).any():
         raise InputError(f"{path}: study {table.index[twice][0]} comes twice; expected one row a study")
-    table = table[list(TARGETS)].replace("", np.nan)
+    return graded_cells(table[list(TARGETS)], path)
+
+
+def graded_cells(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """A table of text with the index `study_id` and targets as columns, NaN in its empty cells.
+
+    Raises `InputError` for a cell that is neither a grade nor empty.
+    """
+    table = table.replace("", np.nan)
     unknown = table.notna() & ~table.isin(GRADES)
     if unknown.to_numpy().any():
         row, column = np.argwhere(unknown.to_numpy())[0]
-        found, target, study = table.iloc[row, column], TARGETS[column], table.index[row]
+        found, target, study = table.iloc[row, column], table.columns[column], table.index[row]
         raise InputError(
             f"{path}: {target} of study {study} is '{found}'; expected {', '.join(GRADES)} or an empty cell"
         )
     return table
+
+
+def graded_targets(targets: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The cells with a grade as records, one for each study and target; `targets` as `load_rsna_targets` gives them.
+
+    `record_id` is `study:target`; own columns are study_id, target, condition, level and series_description.
+    """
+    cells = targets.rename_axis(columns="target").stack().rename("label").dropna().reset_index()
+    parts = cells["target"].str.extract(r"(?P<condition>.+)_(?P<level>l\d_[ls]\d)$")
+    return pd.DataFrame(
+        {
+            "record_id": cells["study_id"] + ":" + cells["target"],
+            "patient": cells["study_id"],
+            "label": cells["label"],
+            "source": "rsna_lumbar",
+            "split": "",
+            "path": str(path),
+            "study_id": cells["study_id"],
+            "target": cells["target"],
+            "condition": parts["condition"],
+            "level": parts["level"],
+            "series_description": parts["condition"].map(SERIES_OF_CONDITION),
+        }
+    )
 
 
 def load_rsna_tables(folder: Path) -> Loaded:
@@ -89,25 +133,9 @@ def load_rsna_tables(folder: Path) -> Loaded:
     series_description (the kind of series that shows the condition). `Loaded.unlabelled` counts the empty cells.
     """
     targets = load_rsna_targets(folder)
-    cells = targets.rename_axis(columns="target").stack().rename("label").dropna().reset_index()
-    if cells.empty:
+    records = graded_targets(targets, folder / "train.csv")
+    if records.empty:
         raise InputError(f"{folder / 'train.csv'}: has no grade; expected {', '.join(GRADES)} in some cells")
-    parts = cells["target"].str.extract(r"(?P<condition>.+)_(?P<level>l\d_[ls]\d)$")
-    records = pd.DataFrame(
-        {
-            "record_id": cells["study_id"] + ":" + cells["target"],
-            "patient": cells["study_id"],
-            "label": cells["label"],
-            "source": "rsna_lumbar",
-            "split": "",
-            "path": str(folder / "train.csv"),
-            "study_id": cells["study_id"],
-            "target": cells["target"],
-            "condition": parts["condition"],
-            "level": parts["level"],
-            "series_description": parts["condition"].map(SERIES_OF_CONDITION),
-        }
-    )
     return Loaded(check_records(records), unlabelled=int(targets.isna().to_numpy().sum()))
 
 
@@ -117,7 +145,7 @@ def load_series(folder: Path) -> Loaded:
     Own columns: study_id, series_id, orientation (`sagittal` or `axial`) and weighting (`T1`, `T2` or `T2/STIR`).
     """
     path = folder / "train_series_descriptions.csv"
-    table = _read_table(path, ("study_id", "series_id", "series_description"))
+    table = read_table(path, ("study_id", "series_id", "series_description"))
     unknown = table.loc[~table["series_description"].isin(SERIES), "series_description"]
     if len(unknown):
         raise InputError(f"{path}: found a series described as '{unknown.iloc[0]}'; expected {', '.join(SERIES)}")
@@ -151,7 +179,7 @@ def load_coordinates(folder: Path) -> pd.DataFrame:
     """
     plain = folder / "train_label_coordinates.csv"
     path = next((p for p in (plain, *sorted(folder.glob("train_label_coordinates.*.csv"))) if p.is_file()), plain)
-    table = _read_table(path, ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"))
+    table = read_table(path, ("study_id", "series_id", "instance_number", "condition", "level", "x", "y"))
     for column in ("condition", "level"):
         table[column] = table[column].str.lower().str.replace(r"[ /]", "_", regex=True)
     for column in ("instance_number", "x", "y"):
@@ -188,9 +216,9 @@ def load_dicom_tree(folder: Path) -> Loaded:
         described = dict(zip(series_table["record_id"], series_table["label"], strict=True))
     skipped: Skipped = []
     rows: list[dict[str, object]] = []
-    for study in _listing(root, skipped):
-        for series in _listing(study, skipped):
-            rows += _series_rows(series, _read_slices(series, skipped), described)
+    for study in listing(root, skipped):
+        for series in listing(study, skipped):
+            rows += _series_rows(series, read_slices(series, skipped), described)
     return _loaded(folder, rows, skipped, "train_images/<study>/<series>/<instance>.dcm")
 
 
@@ -203,8 +231,8 @@ def load_slices(folder: Path) -> Loaded:
     """
     skipped: Skipped = []
     rows: list[dict[str, object]] = []
-    for path in _listing(folder, skipped):
-        inside = _listing(path, skipped) if path.is_dir() else [path]
+    for path in listing(folder, skipped):
+        inside = listing(path, skipped) if path.is_dir() else [path]
         for file in inside:
             kind = _kind(file, top=file is path)
             if kind and file.stat().st_size:
@@ -323,8 +351,8 @@ def mid_sagittal(path: Path) -> np.ndarray:
     return np.asarray(picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR))
 
 
-def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read one of the tables as text; its studies and series are whole numbers."""
+def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read one of the tables as text; `InputError` where a study or a series is no whole number."""
     table = read_csv(path, columns, min_rows=1)
     for column in (name for name in columns if name in ("study_id", "series_id")):
         wrong = table.loc[~table[column].str.fullmatch(r"\d+"), column]
@@ -342,7 +370,7 @@ def _loaded(folder: Path, rows: list[dict[str, object]], skipped: Skipped, expec
     return Loaded(check_records(pd.DataFrame(rows)), tuple(named))
 
 
-def _listing(folder: Path, skipped: Skipped) -> list[Path]:
+def listing(folder: Path, skipped: Skipped) -> list[Path]:
     """What lies in a folder, sorted by name, hidden files left out; links and what cannot be read are skipped."""
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith((".", PHANTOM_MARK)))
@@ -367,9 +395,9 @@ def _kind(file: Path, top: bool) -> str | None:
     return "image" if file.is_file() and name.endswith(".png") and not top else None
 
 
-def _read_slices(series: Path, skipped: Skipped) -> list[Slice]:
+def read_slices(series: Path, skipped: Skipped) -> list[Slice]:
     slices = []
-    for path in _listing(series, skipped):
+    for path in listing(series, skipped):
         try:
             slices.append(read_slice(path))
         except InputError as error:
@@ -396,21 +424,29 @@ def read_slice(path: Path) -> Slice:
             raise InputError(
                 f"{path}: ImageOrientationPatient and ImagePositionPatient give no place; expected a plane"
             )
-        return Slice(path, int(header.InstanceNumber), str(header.get("SeriesDescription") or ""), normal, centre)
+        description, study, series = (str(header.get(tag) or "") for tag in TEXT_TAGS)
+        size = (int(header.Rows), int(header.Columns))
+        return Slice(path, int(header.InstanceNumber), description, normal, centre, size, study, series)
 
 
-def _series_rows(series: Path, slices: list[Slice], described: dict[str, str]) -> list[dict[str, object]]:
-    """Records of one series, in order of the slices' centres along their mean normal.
+def in_place_order(slices: Sequence[Slice]) -> list[tuple[Slice, float]]:
+    """The slices of a series in order of their centres along their mean normal, each with that place (mm).
 
     Some scanners turn single slices round: all normals are brought to the side of the first instance's.
     """
-    if not slices:
-        return []
     first = min(slices, key=lambda one: one.instance).normal
     mean = np.sum([one.normal if one.normal @ first >= 0 else -one.normal for one in slices], axis=0)
     mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
-    rows = []
-    for one in sorted(slices, key=lambda one: (float(one.centre @ mean), one.instance)):
+    placed = [(one, float(one.centre @ mean)) for one in slices]
+    return sorted(placed, key=lambda pair: (pair[1], pair[0].instance))
+
+
+def _series_rows(series: Path, slices: list[Slice], described: dict[str, str]) -> list[dict[str, object]]:
+    """Records of one series, in place order."""
+    rows: list[dict[str, object]] = []
+    if not slices:
+        return rows
+    for one, position in in_place_order(slices):
         study, name = series.parent.name, series.name
         description = described.get(f"{study}/{name}") or one.description or NOT_DESCRIBED
         rows.append(
@@ -424,9 +460,9 @@ def _series_rows(series: Path, slices: list[Slice], described: dict[str, str]) -
                 "study_id": study,
                 "series_id": name,
                 "series_description": description,
-                "orientation": PLANES[int(np.abs(one.normal).argmax())],
+                "orientation": one.plane,
                 "instance": one.instance,
-                "position_mm": float(one.centre @ mean),
+                "position_mm": position,
             }
         )
     return rows

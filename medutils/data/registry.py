@@ -48,15 +48,21 @@ DATASETS = {
     "kermany_chest_xray": Dataset("films", "chest_xray:load_kermany", "chest:make_kermany"),
     "lung_six_class": Dataset("films", "chest_xray:load_composed", "chest:make_six_class"),
     "rsna_lumbar": Dataset("study", "lumbar:load_rsna_tables", "lumbar:make_rsna"),
+    "rsna_lumbar_t1": Dataset("study", "graded_slices:load_graded_slices", "slices:make_rsna_t1"),
+    "spider_midsagittal": Dataset("study", "spider:load_spider", "spider:make_spider"),
     "spider_lumbar": Dataset("study", "lumbar:load_slices", "lumbar:make_slices"),
 }
 
 
 def loaders(*, apart_from: Kind) -> set[str]:
-    """The modules whose loaders are all of other kinds: who opens datasets of this kind has no use for them."""
+    """The modules named for datasets of other kinds alone: who opens datasets of this kind has no use for them.
+
+    A maker's module lies among the phantoms; one of its name beside the loaders is not meant by it.
+    """
     modules: dict[bool, set[str]] = {True: set(), False: set()}
     for entry in DATASETS.values():
-        modules[entry.kind == apart_from].add(f"medutils.data.{entry.loader.partition(':')[0]}")
+        named = (f"medutils.data.{name.partition(':')[0]}" for name in (entry.loader, entry.maker))
+        modules[entry.kind == apart_from].update(named)
     return modules[False] - modules[True]
 
 

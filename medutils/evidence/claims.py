@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote as escaped
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -48,12 +49,20 @@ class Claim(BaseModel):
 
 
 class WriteUp(BaseModel):
-    """A write-up by its title, or its first heading where it has none, and the address that leads nearest to it."""
+    """A write-up by its title, or its first heading where it has none, and the address that leads nearest to it.
+
+    code: where that address is a repository, its files that are quoted, each with the commit it is quoted from
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     link: str
+    code: dict[str, str] = {}
+
+    def code_address(self, section: str) -> str:
+        """Where a section is when it is a file of the code behind the write-up; empty when it is of the text."""
+        return f"{self.link}/blob/{self.code[section]}/{escaped(section)}" if section in self.code else ""
 
 
 class Quote(BaseModel):

@@ -71,7 +71,8 @@ class Results:
 
         difference: a metric that is a difference; in this run it may lie on another side of 0 than on real data
         share: an experiment's number between 0 and 1; in this run it may lie far from that of real data
-        needs: a metric that a run may lack, because what it is of was not asked for: nothing is told of such a run
+        needs: a metric, or the path of an experiment's number, that a run may lack, because what it is of was not asked
+            for: nothing is told of such a run
         """
         real, run = real_numbers(self.chapter), self.numbers
         text = on_both(clause, real, run, self.on_what, needs)

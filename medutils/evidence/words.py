@@ -17,12 +17,19 @@ def on_real(clause: Clause, real: Numbers) -> str:
 
 
 def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str, needs: str = "") -> str:
-    """What real data gave in the reference run, then what this run gives; nothing of one without the metric `needs`."""
+    """What real data gave in the reference run, then what this run gives; nothing of one that lacks `needs`.
+
+    needs: a metric, or the path of an experiment's number
+    """
     here = "In this run" if on_what == "real data" else f"In this run, on a {on_what},"
     there = f"In the reference run {clause(real)}." if on_what == "real data" else on_real(clause, real)
     parts = ((there, real, NOT_YET), (f"{here} {clause(run)}.", run, NOT_RUN))
-    lacks = [bool(needs) and isnan(numbers.metric(needs).value) for _, numbers, _ in parts]
+    lacks = [bool(needs) and isnan(_number(numbers, needs)) for _, numbers, _ in parts]
     return " ".join(missing if lack else told for (told, _, missing), lack in zip(parts, lacks, strict=True))
+
+
+def _number(numbers: Numbers, name: str) -> float:
+    return numbers.number(name) if "/" in name else numbers.metric(name).value
 
 
 def other_than_real(real: Estimate, run: Estimate, on_what: str) -> str:

@@ -49,6 +49,7 @@ same folders and files. Where real data are looked for is told in [](how_to_use.
 | `medutils data fetch NAME` | downloads a dataset, or prints what to do by hand |
 | `medutils data verify NAME` | opens every file, and compares the counts with the manifest |
 | `medutils data make NAME` | makes the phantom |
+| `medutils data slices FOLDER OUT` | cuts the annotated slices of RSNA 2024 from its DICOM files |
 | `medutils data audit NAME` | looks for what could fool a model; for NAME a folder of your own films may stand |
 
 An audit looks for four things: a patient or a file on both sides of a split, copies of a picture, classes that the

@@ -29,7 +29,7 @@ def found_html() -> str:
     """One figure of what was reported and what real data gave, and a sentence a chapter, as HTML."""
     every = findings()
     table = pd.concat([finding.rows for finding in every])
-    figure = plots.side_by_side(table, "F1 or accuracy", "Reported, and in our reference runs", "")
+    figure = plots.side_by_side(table, "F1, accuracy or AUROC", "Reported, and in our reference runs", "")
     words = plots.side_by_side_words(table, "")
     made_from = Page("real data").made_from("reference")
     dressed(figure, words, 130 + 60 * len(table), "Bars: 95 % intervals over patients.", made_from)

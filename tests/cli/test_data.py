@@ -152,6 +152,19 @@ def test_verify_ends_with_a_fault_when_there_is_one(tmp_path: Path) -> None:
     assert isinstance(found.exception, InputError) and "faults: 1" in str(found.exception)
 
 
+def test_slices_are_cut_and_what_is_left_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medutils.cli.data.NAMED", 1)
+    make_rsna(tmp_path, studies=2, size=32)
+    for name in ("17", "18"):
+        (tmp_path / "train_images" / name).mkdir()
+    found = run("slices", tmp_path, tmp_path / "t1")
+    assert found.exit_code == 0 and "t1: " in found.output and "slices with 20 annotations" in found.output
+    assert "left out: train_images/17: the coordinates name no Sagittal T1 slice of it" in found.output
+    assert "left out: 2 in all, listed in left_out.csv" in found.output and "/18" not in found.output
+    assert run("verify", "rsna_lumbar_t1", "--data", tmp_path / "t1").output.count("skipped: train_images/") == 2
+    assert "is there already" in str(run("slices", tmp_path, tmp_path / "t1").exception)
+
+
 @pytest.mark.parametrize(
     ("name", "make"),
     [

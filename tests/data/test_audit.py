@@ -61,6 +61,14 @@ def records(tmp_path: Path) -> pd.DataFrame:
     return make_records(tmp_path, rows)
 
 
+def test_a_picture_that_records_share_is_opened_once_and_counts_for_each(records: pd.DataFrame, tmp_path: Path) -> None:
+    again = records[:2].assign(record_id=["a", "b"], label=["well", "ill"])
+    found = audit(Loaded(pd.concat([records, again], ignore_index=True)), tmp_path)
+    assert (found.numbers["records"], found.numbers["pictures"], found.numbers["distinct"]) == (7, 5, 4)
+    assert found.identical["files"].tolist() == [("0.png", "2.png")]
+    assert found.appearance.set_index("label")["pictures"].to_dict() == {"ill": 2, "well": 4}
+
+
 def test_patients_and_files_that_two_splits_share_are_counted(records: pd.DataFrame, tmp_path: Path) -> None:
     (row,) = audit(Loaded(records), tmp_path).overlap.to_dict("records")
     assert row == {"first": "train", "second": "test", "patients": 1, "files": 1}
