@@ -49,7 +49,7 @@ def _timed(say: Say, what: str) -> Iterator[Callable[[str], None]]:
     start = time.monotonic()
     outcome: list[str] = []
     yield outcome.append
-    say(f"{what:<24}{outcome[0]:<12}{time.monotonic() - start:7.1f} s")
+    say(f"{what:<28}{outcome[0]:<12}{time.monotonic() - start:7.1f} s")
 
 
 def _render_if_changed(build: Path, out: Path) -> bool:
