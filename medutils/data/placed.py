@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medutils.data.lumbar import LEVELS, SERIES, in_place_order, read_slice
+from medutils.data.lumbar import LEVELS, SERIES, read_slice
 from medutils.data.slices import Wanted
 from medutils.data.studies import left_out, open_studies
 from medutils.errors import InputError
@@ -39,7 +39,7 @@ def placed(folder: Path) -> Wanted:
             skipped.append((study, f"has no {kind} series"))
             continue
         series = of_kind.loc[study]
-        name, found = f"{study}/{series['series_id']}", _of_sides(series["slices"])
+        name, found = f"{study}/{series['series_id']}", _of_sides(series["slices"], series["position_mm"])
         if not found:
             count = len(series["slices"])
             skipped.append(
@@ -68,18 +68,19 @@ def placed(folder: Path) -> Wanted:
     return Wanted(table, skipped, graded, (note, *(one for one in studies.notes if one not in said)))
 
 
-def _of_sides(paths: tuple[Path, ...]) -> dict[str, tuple[Path, int]]:
-    """The slice of each side and its instance number; empty where the two would be one."""
+def _of_sides(paths: tuple[Path, ...], places: tuple[float, ...]) -> dict[str, tuple[Path, int]]:
+    """The slice of each side and its instance number; empty where the two would be one.
+
+    paths, places: the slices in place order, and where each lies along the series' normal (mm)
+    """
     if len(paths) < LEAST:
         return {}
-    ordered = in_place_order([read_slice(path) for path in paths])
-    slices, places = [one for one, _ in ordered], np.array([place for _, place in ordered])
     middle = (places[0] + places[-1]) / 2
-    leftwards = np.sign(slices[-1].centre[0] - slices[0].centre[0])  # DICOM's first axis points to the patient's left
-    found = {
-        side: slices[int(np.abs(places - (middle + sign * leftwards * BESIDE_MM)).argmin())]
-        for side, sign in (("left", 1), ("right", -1))
-    }
-    if found["left"].path == found["right"].path:
+    first, last = (read_slice(path).centre[0] for path in (paths[0], paths[-1]))
+    leftwards = np.sign(last - first)  # DICOM's first axis points to the patient's left
+    left, right = (
+        paths[int(np.abs(np.array(places) - (middle + sign * leftwards * BESIDE_MM)).argmin())] for sign in (1, -1)
+    )
+    if left == right:
         return {}
-    return {side: (one.path, one.instance) for side, one in found.items()}
+    return {side: (path, read_slice(path).instance) for side, path in (("left", left), ("right", right))}

@@ -22,7 +22,7 @@ from medutils.files import explain, write_text, written_whole
 SIDE, QUALITY = 250, 88  # pixels, and of the JPEG: those of the slices that the book was measured on
 TREE, INDEX, GRADED, LEFT_OUT, STAMP = "train_images", "index.csv", "train.csv", "left_out.csv", "source.txt"
 NOTES = "notes.txt"  # what a reader of the slices is to be told, a line each
-COORDINATES, DESCRIBED = "train_label_coordinates*.csv", "train_series_descriptions.csv"
+COORDINATES, DESCRIPTIONS = "train_label_coordinates*.csv", "train_series_descriptions.csv"
 Skipped = list[tuple[str, str]]
 COLUMNS = ["study_id", "series_id", "instance_number", "condition", "level", "file"]
 THREADS = 2
@@ -73,7 +73,21 @@ def cut_slices(folder: Path, out: Path, series: str = SERIES[0]) -> Cut:
     """
     if out.exists():
         raise InputError(f"{out}: is there already; expected a folder that is not")
-    wanted = _wanted(folder, series)
+    return _cut(folder, out, _wanted(folder, series))
+
+
+def cut_once(folder: Path) -> Path:
+    """The folder that `cut_slices` makes of `folder`, kept in the cache; for its errors too."""
+    wanted = _wanted(folder, SERIES[0])
+    out = cache.place("slices", _source(folder, wanted))
+    if not out.is_dir():
+        with cache.locked(out):
+            if not out.is_dir():
+                _cut(folder, out, wanted)
+    return out
+
+
+def _cut(folder: Path, out: Path, wanted: Wanted) -> Cut:
     part = out.with_name(f".{out.name}.part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -86,16 +100,6 @@ def cut_slices(folder: Path, out: Path, series: str = SERIES[0]) -> Cut:
     except OSError as error:
         raise explain(error, out) from error
     return cut
-
-
-def cut_once(folder: Path) -> Path:
-    """The folder that `cut_slices` makes of the challenge's tree in `folder`, kept in the cache; for its errors too."""
-    out = cache.place("slices", _source(folder, _wanted(folder, SERIES[0])))
-    if not out.is_dir():
-        with cache.locked(out):
-            if not out.is_dir():
-                cut_slices(folder, out)
-    return out
 
 
 def grey_slice(path: Path) -> Image.Image:
@@ -111,7 +115,7 @@ def _wanted(folder: Path, series: str) -> Wanted:
     """The annotations whose study is in the tree; without coordinates, slices where the foramina lie."""
     if series not in SERIES:
         raise InputError(f"series: found '{series}'; expected {', '.join(SERIES)}")
-    its_own = (folder / DESCRIBED).is_file() or any(folder.glob(COORDINATES))  # the challenge's, whole or in part
+    its_own = (folder / DESCRIPTIONS).is_file() or any(folder.glob(COORDINATES))  # the challenge's, whole or in part
     if series == SERIES[0] and not its_own:
         from medutils.data.placed import placed
 

@@ -31,7 +31,7 @@ from medutils.data.lumbar import (
 )
 from medutils.data.manifest import Located, data_roots
 from medutils.data.mri import Grey, equalised, read_grey
-from medutils.data.slices import TREE, shown
+from medutils.data.slices import DESCRIPTIONS, TREE, shown
 from medutils.data.splits import given_split
 from medutils.errors import InputError
 from medutils.tables import check_records, few, read_csv
@@ -289,7 +289,7 @@ def _in_series(study: Path, slices: Collection[Slice]) -> list[_Found]:
 
 def _series(found: Iterable[_Found], folder: Path) -> pd.DataFrame:
     described: dict[str, str] = {}
-    if (folder / "train_series_descriptions.csv").is_file():
+    if (folder / DESCRIPTIONS).is_file():
         table = load_series(folder).records
         described = dict(zip(table["record_id"], table["label"], strict=True))
     rows = [

@@ -2,13 +2,34 @@
 
 from collections.abc import Callable
 from math import isnan
+from typing import TYPE_CHECKING, NamedTuple
 
 from medutils.evaluation import Estimate, verdict
 from medutils.evidence.reference import Numbers
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Clause = Callable[[Numbers], str]  # tells a result of a run, without a full stop
 NOT_YET, NOT_RUN = "It has not been run on real data yet.", "This run was not asked for it."
 SAID = {"above": "above 0", "below": "below 0", "holds 0": "not told from 0", "undefined": "not defined"}
+
+
+class Folded(NamedTuple):
+    """An experiment that is told behind a click.
+
+    title; quote: the name of the words that claim it, empty for none; clause: what is told of it
+    needs: the metric, or the path of an experiment's number, that only a run with this experiment has
+    remark: what else must be known of it
+    table: of the reference run and this run, where there is more to tell than a sentence holds
+    """
+
+    title: str
+    quote: str
+    clause: Clause
+    needs: str
+    remark: str = ""
+    table: "Callable[[Numbers, Numbers, str], pd.DataFrame] | None" = None
 
 
 def on_real(clause: Clause, real: Numbers) -> str:

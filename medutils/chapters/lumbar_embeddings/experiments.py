@@ -21,9 +21,7 @@ from medutils.chapters.lumbar_embeddings import (
 )
 from medutils.chapters.lumbar_embeddings.arithmetic import arithmetic
 from medutils.chapters.lumbar_embeddings.plan import (
-    DESCRIPTIONS,
     FORAMINA,
-    GRADED,
     Floats,
     Setup,
     grid_table,
@@ -32,6 +30,7 @@ from medutils.chapters.lumbar_embeddings.plan import (
 )
 from medutils.data.lumbar import GRADES, LEVELS, SERIES, load_coordinates, load_rsna_targets, load_series
 from medutils.data.mri import Grey, read_grey
+from medutils.data.slices import DESCRIPTIONS, GRADED
 from medutils.data.spider import Spider
 from medutils.data.studies import Studies
 from medutils.evaluation import calibration

@@ -21,6 +21,7 @@ from medutils.data import registry
 from medutils.data.graded_slices import GradedSlices, open_slices
 from medutils.data.lumbar import TARGETS
 from medutils.data.mri import equalised
+from medutils.data.slices import DESCRIPTIONS, GRADED
 from medutils.data.spider import Spider
 from medutils.data.studies import Studies
 from medutils.errors import InputError
@@ -48,7 +49,6 @@ PARTS = (
     "chosen",
 )
 FORAMINA = tuple(target for target in TARGETS if "neural" in target)
-DESCRIPTIONS, GRADED = "train_series_descriptions.csv", "train.csv"
 # Of the grid: the network, how its slices become one, and its settings. A deep network that is fresh has no running
 # averages that fit it, so that ResNet-152 runs as the write-up's code runs it, by each slice's own.
 NETWORKS: dict[str, tuple[str, Pooling, dict[str, Any]]] = {

@@ -1,8 +1,8 @@
 """What a run of the lumbar chapter chooses to say. Each clause takes the numbers of a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from math import isnan
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
@@ -11,14 +11,17 @@ from medutils.data.graded_slices import GradedSlices
 from medutils.data.lumbar import GRADES, LEVELS
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause
+from medutils.evidence.words import Clause, Folded
 from medutils.tables import markdown_safe
+
+Made = TypeVar("Made", bound=Sized)
 
 LOSS, AREA = "weighted_log_loss", "macro_auroc"
 NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
 
 
 def share(value: float, digits: int = 1) -> str:
+    """A share as a percentage."""
     return number(value, f".{digits}%")
 
 
@@ -31,6 +34,14 @@ def two(n: Numbers, name: str) -> str:
     """Weighted log loss and macro-AUROC of a model."""
     loss, area = n.metric(f"{name}.{LOSS}").value, n.metric(f"{name}.{AREA}").value
     return f"{number(loss, '.3f')} and {number(area, '.3f')}"
+
+
+def real_or_run(
+    make: Callable[[Numbers], Made], real: Numbers, run: Numbers
+) -> tuple[Made, Literal["reference", "run"]]:
+    """What is made of the reference run, or of this run where that has nothing; and which of them it is."""
+    found = make(real)
+    return (found, "reference") if len(found) else (make(run), "run")
 
 
 def mean(values: list[Any]) -> float:
@@ -110,6 +121,7 @@ def _null(n: Numbers) -> list[str]:
 
 
 def composed(n: Numbers) -> str:
+    """Annotations, studies, slices."""
     return (
         f"{number(n.number('data/annotations'), ',.0f')} annotations of {number(n.number('data/studies'), ',.0f')} "
         f"studies lie on {number(n.number('data/slices'), ',.0f')} slices; "
@@ -118,6 +130,7 @@ def composed(n: Numbers) -> str:
 
 
 def prevalence(n: Numbers) -> str:
+    """How common Normal/Mild is at the ends of the spine."""
     shares = n.results.get("experiments", {}).get("data", {}).get("shares", {})
     normal = {level: of.get("Normal/Mild", float("nan")) for level, of in shares.items()}
     low, high = normal.get("l5_s1", float("nan")), normal.get("l1_l2", float("nan"))
@@ -132,6 +145,7 @@ def shares_by_level(n: Numbers) -> pd.DataFrame:
 
 
 def emptiness(n: Numbers) -> str:
+    """Complete studies and empty cells."""
     return (
         f"of {number(n.number('tables/studies'), ',.0f')} studies {number(n.number('tables/complete'), ',.0f')} have "
         f"all 25 grades; {number(n.number('tables/empty'), ',.0f')} cells are empty, "
@@ -140,6 +154,7 @@ def emptiness(n: Numbers) -> str:
 
 
 def dicom(n: Numbers) -> str:
+    """White pixels by each way to grey."""
     return (
         f"the middle slices of {number(n.number('dicom/series'), '.0f')} series have "
         f"{share(n.number('dicom/white_gsl'))} white pixels by percentiles, {share(n.number('dicom/white_hist'))} once "
@@ -151,6 +166,7 @@ def dicom(n: Numbers) -> str:
 
 
 def baselines(n: Numbers) -> str:
+    """Weighted log loss of each step without a training."""
     names = ("prior", "prior_level", "noise_level", "studies_level", "annotated_level")
     alone, level, noise, study, own = (number(n.metric(f"{name}.{LOSS}").value, ".3f") for name in names)
     return (
@@ -160,6 +176,7 @@ def baselines(n: Numbers) -> str:
 
 
 def level_known(n: Numbers) -> str:
+    """What the level is worth beside the embedding."""
     return (
         "knowing the level, beside the study's mean, changes weighted log loss by "
         f"{n.metric(f'level_beside_embedding.{LOSS}')}"
@@ -192,6 +209,7 @@ assert list(AXIS_WORDS) == list(grid.AXES)
 
 
 def gridded(n: Numbers) -> str:
+    """The best configurations, beside shares by level."""
     names = _grid_names(n)
     if not names:
         return "no grid was run"
@@ -205,6 +223,7 @@ def gridded(n: Numbers) -> str:
 
 
 def weights(n: Numbers) -> str:
+    """Whether ResNet-50's weights are ImageNet's."""
     given = n.results.get("experiments", {}).get("weights", {}).get("resnet50")
     if given is None:
         return "the grid has no ResNet-50"
@@ -268,6 +287,7 @@ def axis_estimates(n: Numbers) -> dict[str, Estimate]:
 
 
 def whole_series(n: Numbers) -> str:
+    """Embedders and series of whole studies."""
     return (
         f"{number(n.number('series/sets'), '.0f')} embedders gave each of "
         f"{number(n.number('series/series'), ',.0f')} series of {number(n.number('series/studies'), ',.0f')} whole "
@@ -326,6 +346,7 @@ def _fault(n: Numbers, name: str, score: str, one: str = "with it", other: str =
 
 
 def moderate(n: Numbers) -> str:
+    """Accuracy with and without the class Moderate."""
     return f"accuracy is {_fault(n, 'drops_moderate', 'accuracy')}"
 
 
@@ -333,6 +354,7 @@ TREES = ("lgbm", "xgboost", "bagging")  # the network's accuracy is another quan
 
 
 def majority(n: Numbers) -> str:
+    """Always Normal/Mild, and the rows of trees below it."""
     lower = sum(n.number(f"arithmetic/below_three_grades_{model}") for model in TREES)
     rows = sum(cell.recipe in TREES for cell in grid.REPORTED)
     return (
@@ -343,6 +365,7 @@ def majority(n: Numbers) -> str:
 
 
 def merged(n: Numbers) -> str:
+    """What noise scores with the merge and without."""
     return (
         f"noise has an F1 of {share(n.number('noise/as_written/f1'))} as written and of "
         f"{share(n.number('noise/one_row_a_study/f1'))} with one row a study; of axial T2 alone "
@@ -352,16 +375,19 @@ def merged(n: Numbers) -> str:
 
 
 def split_rows(n: Numbers) -> str:
+    """Rows split, and studies split."""
     return f"macro-F1 is {_fault(n, 'splits_rows', 'f1')}, AUROC {_fault(n, 'splits_rows', 'auroc_of_survivors')}"
 
 
 def swapped(n: Numbers) -> str:
+    """Labels of another condition."""
     return (
         f"AUROC is {_fault(n, 'swaps_labels', 'auroc_of_survivors')}, accuracy {_fault(n, 'swaps_labels', 'accuracy')}"
     )
 
 
 def attended(n: Numbers) -> str:
+    """Draws of an attention that is never trained, and one that is."""
     draws, mean_loss = n.numbers("draws/weighted_log_loss"), n.metric(f"studies.{LOSS}").value
     ends = f"{number(min(draws), '.3f')} to {number(max(draws), '.3f')}" if draws else "not defined"
     worse = sum(loss > mean_loss for loss in draws)
@@ -376,6 +402,7 @@ def attended(n: Numbers) -> str:
 
 
 def loaded(n: Numbers) -> str:
+    """Kernels that `strict=False` takes."""
     parts = []
     for way in ("as published", "state_dict taken out", "prefix removed"):
         at = f"loading/{way}"
@@ -389,10 +416,12 @@ def loaded(n: Numbers) -> str:
 
 
 def skipped(n: Numbers) -> str:
+    """SMOTE skipped, and run."""
     return f"without Moderate, macro-F1 is {_fault(n, 'skips_smote', 'f1', 'as its code runs', 'with SMOTE')}"
 
 
 def all_faults(n: Numbers) -> str:
+    """All faults at once."""
     return (
         f"accuracy is {_fault(n, 'all', 'accuracy')}, macro-F1 {_fault(n, 'all', 'f1')}, AUROC "
         f"{_fault(n, 'all', 'auroc_of_survivors')}"
@@ -400,6 +429,7 @@ def all_faults(n: Numbers) -> str:
 
 
 def keras(n: Numbers) -> str:
+    """The network's scores, as written and as meant."""
     at = "network/mean"
     return (
         f"Keras's accuracy is {share(n.number(f'{at}/keras_accuracy'))}, where {share(n.number(f'{at}/accuracy'))} of "
@@ -411,6 +441,7 @@ def keras(n: Numbers) -> str:
 
 
 def worded(n: Numbers) -> str:
+    """F1 as it is worded, and as it is."""
     at = "noise/as_written"
     return (
         "noise has, under the write-up's protocol, a harmonic mean of recall and accuracy of "
@@ -419,6 +450,7 @@ def worded(n: Numbers) -> str:
 
 
 def survivors(n: Numbers) -> str:
+    """The AUC over the targets that have one."""
     at = "noise/as_written"
     return (
         f"of {number(n.number(f'{at}/targets'), '.1f')} targets of a kind of series, on average, "
@@ -428,6 +460,7 @@ def survivors(n: Numbers) -> str:
 
 
 def trees(n: Numbers) -> str:
+    """A hundred trees and ten."""
     return (
         f"a hundred trees instead of ten change accuracy by {n.metric('axis_trees.accuracy')} and macro-AUROC by "
         f"{n.metric(f'axis_trees.{AREA}')}"
@@ -435,6 +468,7 @@ def trees(n: Numbers) -> str:
 
 
 def pixels(n: Numbers) -> str:
+    """Faults of the pixels, each by weighted log loss."""
     return (
         f"weighted log loss changes by {n.metric(f'batch_norm_minus_annotated.{LOSS}')} with batch normalisation in "
         f"train mode, by {n.metric(f'scale_minus_annotated.{LOSS}')} with pixels of 0 to 255, and by "
@@ -443,6 +477,7 @@ def pixels(n: Numbers) -> str:
 
 
 def filled(n: Numbers) -> str:
+    """Empty grades filled: how often rightly."""
     return (
         f"its forest is asked to fill {number(n.number('filling/processed'), '.0f')} of "
         f"{number(n.number('filling/columns'), '.0f')} columns. Grades that were hidden and filled are right in "
@@ -456,6 +491,7 @@ def filled(n: Numbers) -> str:
 
 
 def tuned(n: Numbers) -> str:
+    """The fine-tuned networks."""
     return (
         f"weighted log loss and macro-AUROC are {two(n, 'fine_tuned')} for one network, "
         f"{two(n, 'fine_tuned_averaged')} for {number(n.number('fine_tuning/seeds'), '.0f')} averaged, and "
@@ -480,6 +516,7 @@ def calibrations_words(curves: Mapping[str, pd.DataFrame]) -> str:
 
 
 def learning(n: Numbers) -> str:
+    """Weighted log loss by training studies."""
     numbers = [int(one) for one in n.numbers("curve/studies")]
     parts = [
         f"{one} studies {number(n.metric(f'studies_{one}_frozen.{LOSS}').value, '.3f')} frozen and "
@@ -507,6 +544,7 @@ DISCS = {"pfirrmann": "Pfirrmann", "narrowing": "disc-space narrowing", "modic":
 
 
 def spider(n: Numbers) -> str:
+    """What embeddings add to a disc, finding by finding."""
     parts, nulls = [], []
     for name in n.numbers("spider/findings"):
         metric = "kappa_linear" if name == "pfirrmann" else "auroc_over_targets"
@@ -523,6 +561,7 @@ def spider(n: Numbers) -> str:
 
 
 def clinical(n: Numbers) -> str:
+    """What sex and field strength add."""
     return (
         "beside the embeddings, sex and field strength change the kappa of the Pfirrmann grade by "
         f"{n.metric('spider_pfirrmann_both_clinical_over_both.kappa_linear')}"
@@ -534,6 +573,7 @@ def _with_chance(n: Numbers, name: str) -> str:
 
 
 def nearest(n: Numbers) -> str:
+    """What the nearest slice has in common."""
     return (
         f"the nearest other slice is of the same study in {_with_chance(n, 'nearest_study')}; among other studies' "
         f"slices at the level it has the annotation's grade in {_with_chance(n, 'nearest_grade_all')}, and where that "
@@ -542,6 +582,7 @@ def nearest(n: Numbers) -> str:
 
 
 def scanners(n: Numbers) -> str:
+    """What the nearest of SPIDER's slices has in common."""
     parts = [
         f"the same {name} in {_with_chance(n, f'spider_nearest_{name}')}"
         for name in ("series", "manufacturer", "sex", "person")
@@ -550,6 +591,7 @@ def scanners(n: Numbers) -> str:
 
 
 def clustered(n: Numbers) -> str:
+    """What clusters agree with."""
     parts = [
         f"{name} {number(n.metric(f'clusters_{name}.information').value, '.3f')} (shuffled "
         f"{number(n.number(f'clusters/{name}/shuffled'), '.3f')})"
@@ -559,6 +601,7 @@ def clustered(n: Numbers) -> str:
 
 
 def chosen(n: Numbers) -> str:
+    """What the tables tell of a grade without a pixel."""
     return (
         f"macro-AUROC is {n.metric(f'chosen_prior.{AREA}')} from the level alone and {n.metric(f'chosen_all.{AREA}')} "
         "with all that the tables say of the slice and the point"
@@ -566,6 +609,7 @@ def chosen(n: Numbers) -> str:
 
 
 def worst(n: Numbers) -> str:
+    """Recall by grade."""
     found = n.results.get("metrics", {})
     name = next((one for one in ("fine_tuned", "annotated_level") if f"{one}.{AREA}" in found), "")
     names = {grade: f"{name}.sensitivity[{grade}]" for grade in GRADES}  # a grade's name holds a stroke: no path
@@ -574,6 +618,7 @@ def worst(n: Numbers) -> str:
 
 
 def by_level(n: Numbers) -> str:
+    """Macro-AUROC within each level."""
     parts = [
         f"{level.upper().replace('_', '/')} {number(n.metric(f'fine_tuned_at_{level}.{AREA}').value, '.2f')}"
         for level in LEVELS
@@ -617,41 +662,38 @@ CLAUSES: tuple[Clause, ...] = (
     worst,
     by_level,
 )
-# Of what is told behind a click: its title, the quote, what it means, the clause, and what a run must have for it.
-FOLDED: tuple[tuple[str, str, str, Callable[[Numbers], str], str], ...] = (
-    ("Everything at once", "", "", all_faults, "fault_all/accuracy_with/0"),
-    (
+FOLDED = (
+    Folded("Everything at once", "", all_faults, "fault_all/accuracy_with/0"),
+    Folded(
         "Labels of another condition",
         "swap_fault",
-        "Axial series get the foraminal grades and sagittal T1 series the subarticular ones. Those grades are in the "
-        "table, so the swap can be made on real slices.",
         swapped,
         "fault_swaps_labels/accuracy_with/0",
+        "Axial series get the foraminal grades and sagittal T1 series the subarticular ones. Those grades are in the "
+        "table, so the swap can be made on real slices.",
     ),
-    (
+    Folded(
         "SMOTE that is skipped",
         "smote_skipped",
-        "As we read the notebook of the SVC: with Moderate gone, `np.bincount` still counts label 0, in 0 rows; SMOTE "
-        "is asked for -1 neighbours and refuses, and an `except ValueError` goes on with the rows as they are.",
         skipped,
         "fault_skips_smote/f1_with/0",
+        "As we read the notebook of the SVC: with Moderate gone, `np.bincount` still counts label 0, in 0 rows; SMOTE "
+        "is asked for -1 neighbours and refuses, and an `except ValueError` goes on with the rows as they are.",
     ),
-    (
+    Folded(
         "The network: Keras's accuracy, a validation that is the test, absent classes as 1",
         "validation_fault",
-        "",
         keras,
         "network/mean/accuracy",
     ),
-    (
+    Folded(
         "Batch normalisation in train mode, pixels of 0 to 255, equalisation",
         "pixels_code",
-        "",
         pixels,
         f"batch_norm_minus_annotated.{LOSS}",
     ),
-    ("Imputation that never runs", "imputation_fault", "", filled, "filling/mode"),
-    ("An AUC over the targets that are left", "auc_fault", "", survivors, "noise/as_written/defined"),
-    ("Ten trees against a hundred", "trees_fault", "", trees, f"axis_trees.{AREA}"),
-    ("F1, in words a mean of recall and accuracy", "f1", "", worded, "noise/as_written/f1_as_worded"),
+    Folded("Imputation that never runs", "imputation_fault", filled, "filling/mode"),
+    Folded("An AUC over the targets that are left", "auc_fault", survivors, "noise/as_written/defined"),
+    Folded("Ten trees against a hundred", "trees_fault", trees, f"axis_trees.{AREA}"),
+    Folded("F1, in words a mean of recall and accuracy", "f1", worded, "noise/as_written/f1_as_worded"),
 )

@@ -39,8 +39,12 @@ def slices_of(series: pd.DataFrame) -> pd.DataFrame:
     """
     shown = {kind: ",".join(name for name, of in SERIES_OF_CONDITION.items() if of == kind) for kind in SERIES}
     rows = series.assign(plane=series["orientation"], condition=series["description"].map(shown).fillna(""))
-    again = np.repeat(np.arange(len(rows)), rows["slices"].map(len))
-    return rows.iloc[again][["study_id", "series_id", "plane", "condition"]].reset_index(drop=True)
+    return _each_slice(rows)[["study_id", "series_id", "plane", "condition"]]
+
+
+def _each_slice(series: pd.DataFrame) -> pd.DataFrame:
+    """The row of its series for each slice, in the order of `Studies.pixels`."""
+    return series.iloc[np.repeat(np.arange(len(series)), series["slices"].map(len))].reset_index(drop=True)
 
 
 def embedded(
@@ -84,15 +88,14 @@ def task(setup: Setup, studies: Studies, progress: Progress | None = None) -> di
     found: dict[str, list[pd.DataFrame]] = {}
     if studies.grades.shape[0] < 2 * FOLDS:
         return {}
-    names = studies.series["study_id"].repeat(studies.series["slices"].map(len)).astype(str).tolist()
+    slices = _each_slice(studies.series)
+    names = slices["study_id"].astype(str).tolist()
     x, fingerprint = studies.pixels(setup.p.size), studies.fingerprint(setup.p.size)
     recipes = names_of(setup.p.recipes) or grid.WRITTEN
     for embedder in EMBEDDERS:
         values = embed(setup.embedder(embedder), x, fingerprint, names, progress)
         for kind in SERIES:
-            rows = np.repeat(
-                (studies.series["description"] == kind).to_numpy(), studies.series["slices"].map(len).to_numpy()
-            )
+            rows = (slices["description"] == kind).to_numpy()
             of_kind = np.array(names, object)[rows]
             known = list(dict.fromkeys(of_kind))
             grades = studies.grades.loc[known, list(targets_of(kind))]

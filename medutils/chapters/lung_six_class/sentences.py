@@ -1,7 +1,7 @@
 """What a run of the six-class chapter chooses to say. Each clause takes the numbers of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from medutils.chapters.lung_six_class.plan import WRITTEN
 from medutils.data.films import Films
 from medutils.evaluation import Estimate, metric_name, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause
+from medutils.evidence.words import Clause, Folded
 from medutils.tables import markdown_safe
 
 PAIRS = {  # a difference: the first course minus the second
@@ -560,22 +560,6 @@ def by_arithmetic(told: Mapping[str, Any], found: Mapping[str, float]) -> list[s
         "without a finding, counted as a disease.",
         "**No test set.** The validation films are looked at after every epoch, and give the result.",
     ]
-
-
-class Folded(NamedTuple):
-    """A folded experiment.
-
-    title; quote: the name of the words that claim it, empty for none; clause: what is told of it
-    needs: the metric that only a run with this experiment has; remark: what stands behind it
-    table: of the reference run and this run, where there is more to tell than a sentence holds
-    """
-
-    title: str
-    quote: str
-    clause: Clause
-    needs: str
-    remark: str
-    table: Callable[[Numbers, Numbers, str], pd.DataFrame] | None = None
 
 
 FOLDED = (

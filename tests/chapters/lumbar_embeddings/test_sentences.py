@@ -83,12 +83,12 @@ def test_recall_is_told_of_every_grade_though_one_has_a_stroke_in_its_name():
 
 
 def test_each_fold_quotes_words_that_there_are_and_has_a_title_of_its_own():
-    titles = [title for title, *_ in sentences.FOLDED]
+    titles = [one.title for one in sentences.FOLDED]
     assert len(set(titles)) == len(titles)
-    for _, quote, _, _, needs in sentences.FOLDED:
-        assert needs
-        if quote:
-            assert quoted(CHAPTER, quote)
+    for one in sentences.FOLDED:
+        assert one.needs
+        if one.quote:
+            assert quoted(CHAPTER, one.quote)
 
 
 def test_a_fault_whose_splits_disagree_is_told_as_such():
