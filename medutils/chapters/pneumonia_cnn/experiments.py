@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from medutils.data.films import Films
-from medutils.evaluation import Estimate, counts, proportion
+from medutils.evaluation import Estimate, counts
 from medutils.evidence import Results
-from medutils.export import About, ExportedModel, FilmInput, TrainedOn, heat_map, model_card, overlay
+from medutils.export import About, ExportedModel, FilmInput, TrainedOn, model_card
+from medutils.export.heat_maps import HEAT, HEAT_OPACITY
 from medutils.models.augment import Augment
 from medutils.training.kept import Training, Variant
 from medutils.training.summaries import decisions
@@ -99,14 +99,6 @@ def read_matrix(matrix: Matrix) -> dict[str, float]:
     }
 
 
-def accuracies_with_intervals(correct: Mapping[str, float], films: int) -> pd.DataFrame:
-    """Accuracies that were reported for so many films, as shares, with Wilson's interval."""
-    found = {name: proportion(round(share * films), films, "test", "wilson") for name, share in correct.items()}
-    return pd.DataFrame(
-        {name: {"reported": one.value, "low": one.low, "high": one.high} for name, one in found.items()}
-    ).T
-
-
 def highest_recall(recall: Mapping[str, float], precision: Mapping[str, float]) -> str:
     """The network with the highest recall, which write-up 002 puts first; of two alike, the higher precision."""
     order = {name: [-np.inf if np.isnan(one[name]) else one[name] for one in (recall, precision)] for name in recall}
@@ -181,9 +173,8 @@ def exportable(
     return ExportedModel(network, about, model_card(about))
 
 
-def heat_maps(model: ExportedModel, films: Films, record_ids: Sequence[str]) -> list[NDArray[np.uint8]]:
-    """Films with their Grad-CAM over them, as pictures (height, width, 3)."""
-    pixels = films.pixels(model.about.reads.example().shape[-1])
-    place = films.records.reset_index().set_index("record_id")["index"]
-    chosen = [pixels[place[record_id]].numpy() for record_id in record_ids]
-    return [np.asarray(overlay(Image.fromarray(film), heat_map(model, film))) for film in chosen]
+def coloured(films: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Grey films (films, height, width) with their heat maps, 0 to 1, over them: (films, height, width, 3)."""
+    grey = np.repeat(films[..., None], 3, axis=3).astype(float)
+    share = HEAT_OPACITY * heat[..., None]
+    return (grey * (1 - share) + np.array(HEAT) * share).round().astype(np.uint8)

@@ -1,13 +1,11 @@
 """How far networks go that have seen photographs only: their features, and a logistic regression on them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import torch
 
 from medutils.data.films import Films
-from medutils.evaluation import Estimate
 from medutils.evidence import Results
 from medutils.models.cnn import Architecture
 from medutils.models.transfer import make_classifier, own_preprocessing, own_size
@@ -16,10 +14,6 @@ from medutils.training.probe import Probe, linear_probe
 
 BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2")
 CONTROLS = ("random", "thumbnails")
-NAMES = {f"tf_efficientnet_lite{number}": f"Lite{number}, ImageNet's weights" for number in range(3)} | {
-    "random": "Lite0, random weights",
-    "thumbnails": "32 × 32 pixels, no network",
-}
 THUMBNAIL = 32  # pixels a side of the films that stand for no network at all
 
 
@@ -79,16 +73,6 @@ def record(results: Results, probes: Mapping[str, Sequence[Probe]]) -> None:
         results.compare(f"frozen.minus_{control}", first, found[control], "test")
     told = {name: [_told(results, probe) for probe in group] for name, group in probes.items()}
     results.experiment("frozen", **told)
-
-
-def recorded(results: Mapping[str, Any] | None) -> dict[str, dict[str, Estimate]]:
-    """What `record` kept, by name without `frozen.` and by metric, from a results.json; empty where it has none."""
-    found: dict[str, dict[str, Estimate]] = {}
-    for key, numbers in (results or {"metrics": {}})["metrics"].items():
-        name, _, metric = key.removeprefix("frozen.").rpartition(".")
-        if key.startswith("frozen."):
-            found.setdefault(name, {})[metric] = Estimate(**numbers)
-    return found
 
 
 def _told(results: Results, probe: Probe) -> dict[str, float]:

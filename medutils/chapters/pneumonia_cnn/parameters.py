@@ -15,19 +15,24 @@ class PneumoniaCNN(Parameters):
     positive: str = Field("", description="the class a positive decision means; empty for PNEUMONIA or the last")
     patient_pattern: str = Field("", description="regular expression that finds the patient in a file's name")
     variants: str = Field(
-        "002-baseline,002-augmented,002-xception,003-base,003-augmented,003-l1",
+        "002-baseline,002-augmented,002-xception,003-base,003-augmented",
         min_length=1,
         description="networks to train, with commas between",
     )
-    seeds: int = Field(3, ge=2, le=100, description="trainings of each network")
+    seeds: int = Field(2, ge=2, le=100, description="trainings of each network")
     image_size: int = Field(48, ge=0, le=1024, description="pixels a side; 0 for each network's own")
-    epochs: int = Field(6, ge=0, le=1000, description="passes over the training films; 0 for each network's own")
+    epochs: int = Field(10, ge=0, le=1000, description="passes over the training films; 0 for each network's own")
     batch_size: int = Field(16, ge=0, le=1024, description="films a step; 0 for each network's own")
     validation: Literal["patient", "file", "first", "sixteen"] = Field(
         "patient", description="how validation films are held out"
     )
-    backbone: str = Field("resnet18", description="a network of the timm library; empty for each network's own")
-    weights: Literal["imagenet", "phantom", "none"] = Field("phantom", description="the weights of a backbone")
+    backbone: str = Field(
+        "tf_efficientnet_lite0", description="a network of the timm library; empty for each network's own"
+    )
+    weights: Literal["imagenet", "phantom", "none"] = Field("imagenet", description="the weights of a backbone")
+    feature_size: int = Field(
+        96, ge=0, le=1024, description="pixels a side for the features of a frozen network; 0 for its own"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field("float32", description="of the arithmetic in training")
     resamples: int = Field(1000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
 
@@ -73,11 +78,22 @@ CHAPTER = Chapter(
             "seeds": 2,
             "image_size": 32,
             "epochs": 1,
+            "backbone": "resnet18",
             "weights": "none",
+            "feature_size": 32,
             "resamples": 100,
         },
         "demo": {},
-        "full": {"image_size": 0, "epochs": 0, "batch_size": 0, "backbone": "", "resamples": 2000},
+        "full": {
+            "seeds": 3,
+            "image_size": 0,
+            "epochs": 0,
+            "batch_size": 0,
+            "backbone": "",
+            "weights": "phantom",
+            "feature_size": 128,
+            "resamples": 2000,
+        },
     },
     find=_find_films,
     datasets=("kermany_chest_xray",),

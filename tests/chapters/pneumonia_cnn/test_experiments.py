@@ -192,11 +192,6 @@ def test_the_most_confident_mistakes_are_mistakes_at_the_threshold(trainings):
     assert shown["sure"].is_monotonic_decreasing
 
 
-def test_reported_accuracies_have_wilsons_interval():
-    row = pneumonia.accuracies_with_intervals({"002-baseline": 0.79487}, 624).loc["002-baseline"]
-    assert row.round(3).tolist() == [0.795, 0.761, 0.825]
-
-
 def test_unknown_variants_are_refused():
     with pytest.raises(InputError, match="variants: found '002-basline'"):
         chosen("002-basline")

@@ -1,6 +1,8 @@
 """What the pneumonia chapter says of a run, in every branch, and of the write-ups, in their own words."""
 
-from dataclasses import replace
+import inspect
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,10 +14,30 @@ from medutils.chapters.pneumonia_cnn.experiments import highest_recall
 from medutils.data.films import Films
 from medutils.data.manifest import Located
 from medutils.evaluation import Estimate
-from medutils.evidence import reported_values
+from medutils.evidence import Numbers, quoted, real_numbers, reported_values
 
 NAN = float("nan")
-NONE = Estimate(NAN, NAN, NAN, 0, "test")
+CHAPTER = "pneumonia_cnn"
+CLAUSES = [
+    function
+    for function in vars(sentences).values()
+    if inspect.isfunction(function) and list(inspect.signature(function).parameters) == ["numbers"]
+]
+TOLD = reported_values(CHAPTER)
+OF_REAL = [
+    lambda real: sentences.answer(real, TOLD),
+    lambda real: " ".join(sentences.takeaways(real)),
+    lambda real: sentences.seeds_and_gains(real, TOLD),
+]
+
+
+def with_metrics(**metrics: float) -> Numbers:
+    """A run with some metrics, each with an interval of 2 points; `__` stands for a point."""
+    estimates = {
+        name.replace("__", "."): asdict(Estimate(value, value - 0.01, value + 0.01, 100, "test"))
+        for name, value in metrics.items()
+    }
+    return Numbers({"metrics": estimates, "experiments": {}})
 
 
 def films(unmatched=(), skipped=(), notes=(), classes=("NORMAL", "PNEUMONIA")) -> Films:
@@ -26,64 +48,9 @@ def films(unmatched=(), skipped=(), notes=(), classes=("NORMAL", "PNEUMONIA")) -
     return Films(records, tuple(classes), located, tuple(skipped), 0, tuple(unmatched), tuple(notes))
 
 
-def around(value: float, half: float = 0.05) -> Estimate:
-    return Estimate(value, value - half, value + half, 62, "test", ("the 2 repeats",))
-
-
 @pytest.fixture(scope="module")
 def told():
     return reported_values("pneumonia_cnn")
-
-
-@pytest.mark.parametrize(
-    ("found", "words"),
-    [
-        (around(0.1), "lies above 0. The interval is over patients; it takes the 2 repeats as given."),
-        (around(-0.1), "lies below 0."),
-        (around(0.01), "The interval holds 0: these films cannot tell."),
-        (Estimate(0.1, 0.0, 0.2, 62, ""), "holds 0"),
-        (NONE, "not defined in AUROC. Its interval is not defined"),
-        (Estimate(0.1, NAN, NAN, 62, ""), "Its interval is not defined"),
-    ],
-)
-def test_a_difference_is_told_by_its_interval(found, words):
-    assert words in sentences.difference_of("A minus B", found)
-    assert words in sentences.mild(found, 0, 2)
-    assert "1 of 2 trainings" in sentences.mild(found, 1, 2)
-
-
-@pytest.mark.parametrize(
-    ("gaps", "words"),
-    [
-        ({}, "nothing to compare"),
-        ({"a_minus_b": around(0.1), "c_minus_b": around(0)}, "for 1 of 2: a minus b."),
-        ({"a_minus_b": around(0)}, "for 0 of 1: none."),
-        ({"a_minus_b": NONE}, "for 0 of 1: none. It is not defined for a minus b."),
-    ],
-)
-def test_networks_that_differ_are_named(gaps, words):
-    assert words in sentences.paired({name: {"auroc": found} for name, found in gaps.items()})
-
-
-LEAK = {
-    scheme: {"auroc_gap": gap, "auroc_gap_spread": 0.01, "accuracy_gap": 0.1}
-    for scheme, gap in (("file", 0.07), ("patient", 0.05))
-}
-
-
-def test_nobody_is_said_to_be_on_one_side_where_patients_are_not_known():
-    assert "nobody is on both sides, so that gap is chance" in sentences.leak(LEAK, films())
-    unknown = films(unmatched=["a", "b"])
-    table = pd.DataFrame({"patient_in_training": [0.0, 0.2]}, index=["patient", "file"])
-    assert "0.0% (patient), 20.0% (file)" in sentences.shared_patients(table, films())
-    for text in (sentences.leak(LEAK, unknown), sentences.shared_patients(table, unknown)):
-        assert "The patient of 2 of 4 films is not known" in text
-        assert "`patient_pattern`" in text
-        assert "nobody" not in text
-    assert "0.0%" not in sentences.shared_patients(table, unknown)
-    undefined = {scheme: dict.fromkeys(found, NAN) for scheme, found in LEAK.items()}
-    said = sentences.leak(undefined, films())
-    assert "nan" not in said and said.endswith("By patient nobody is on both sides.")
 
 
 def test_limits_name_what_was_left_out_and_what_is_not_known():
@@ -153,32 +120,6 @@ def test_a_phantom_is_said_to_come_from_no_hospital(kind: str, words: str):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "words"),
-    [
-        ([(224, 224), (224, 224)], "The 2 films looked at are all of one size. They are square already"),
-        ([(224, 224), (64, 64)], "differ in size. They are square already"),
-        ([(200, 100), (200, 100)], "are all of one size. Each is squashed"),
-        ([(200, 100), (100, 100)], "differ in size. Each is squashed"),
-    ],
-)
-def test_films_are_said_to_be_squashed_where_they_are(sizes: list[tuple[int, int]], words: str):
-    assert words in sentences.sizes(pd.DataFrame(sizes, columns=["width", "height"]))
-
-
-@pytest.mark.parametrize(
-    ("train", "words"),
-    [
-        (0.6, "share is the same."),
-        (0.742, "is 14.2 points higher."),
-        (0.5, "is 10.0 points lower."),
-        (NAN, "is not defined."),
-    ],
-)
-def test_the_training_share_is_told_beside_the_test_share(train: float, words: str):
-    assert words in sentences.class_shares(pd.Series({"train": train, "test": 0.6}), "ill")
-
-
-@pytest.mark.parametrize(
     ("image_size", "epochs", "words"),
     [
         (0, 0, "at each network's own size and for its own epochs"),
@@ -191,20 +132,6 @@ def test_sizes_and_epochs_of_the_trainings_are_told(image_size: int, epochs: int
     group = {"a": [SimpleNamespace(seconds=1.4)] * 2}
     said = sentences.trained(group, SimpleNamespace(image_size=image_size, epochs=epochs))
     assert said == f"2 trainings, {words}, took 3 s in all when they were run."
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "words"),
-    [
-        ({"a": 0.7, "b": 0.8}, "that of b: 0.800 (0.750 to 0.850). All are above the majority class."),
-        ({"a": 0.6, "b": 0.8}, "Not above the majority class: a."),
-        ({"a": NAN, "b": 0.8}, "that of b: 0.800 (0.750 to 0.850). Not above the majority class: a."),
-        ({"a": NAN, "b": NAN}, "No accuracy is defined"),
-    ],
-)
-def test_only_networks_that_beat_the_majority_class_are_said_to(accuracy: dict[str, float], words: str):
-    scores = {name: {"accuracy": around(value)} for name, value in accuracy.items()}
-    assert words in sentences.as_written(scores, {"accuracy": around(0.6)})
 
 
 @pytest.mark.parametrize(
@@ -226,18 +153,6 @@ def test_a_class_that_was_picked_is_said_at_the_start(on_what):
     text = sentences.origin(films(notes=["The positive class is taken to be b."]), on_what)
     assert text.endswith("The positive class is taken to be b.")
     assert ("made from a phantom" in text) == (on_what == "phantom")
-
-
-def test_names_of_classes_cannot_mark_up_the_page():
-    own = films(classes=("a", "<b>*"))
-    scores = {"majority": {"sensitivity": around(1), "accuracy": around(0.6)}}
-    scores["thumbnails"] = {"auroc": around(0.9), "accuracy": around(0.8)}
-    texts = [
-        sentences.class_shares(pd.Series({"train": 0.7, "test": 0.6}), own.positive),
-        sentences.split({"train": 2, "validation": 1, "test": 1}, (1.9, 0.7), own, "patient"),
-        sentences.bar(scores, own.positive),
-    ]
-    assert all(r"\<b\>\*" in text and " <b>" not in text for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -265,64 +180,84 @@ def test_the_highest_recall_is_that_of_the_more_precise_of_two_alike():
     assert highest_recall({"a": 0.9, "b": 0.9, "c": NAN}, {"a": 0.5, "b": 0.6, "c": 1.0}) == "b"
 
 
-def test_write_up_003s_gains_are_told_with_what_it_says_of_them(told):
-    text = sentences.seeds(pd.DataFrame([[0.8, 0.9]]), told)
-    assert "differs by 10.0 points." in text
-    assert "by 0.0 to 10.0 points" in sentences.seeds(pd.DataFrame([[0.8, 0.9], [0.7, 0.7]]), told)
-    assert "nan" not in sentences.seeds(pd.DataFrame([[NAN, NAN]]), told)
+@pytest.mark.parametrize("clause", [*CLAUSES, *OF_REAL])
+def test_the_reference_run_holds_every_number_that_is_told_of_it(clause):
+    said = clause(real_numbers(CHAPTER))
+    assert not re.search(r"not defined|not measured|has not been measured|are not told|\bnan\b", said)
+
+
+@pytest.mark.parametrize("clause", [*CLAUSES, *OF_REAL])
+def test_a_run_that_measured_nothing_is_told_without_a_number(clause):
+    assert not re.search(r"\bnan\b|\binf\b", clause(Numbers({})))
+
+
+def test_what_is_folded_is_there_in_the_reference_run_and_quotes_the_write_up():
+    real = real_numbers(CHAPTER)
+    for one in sentences.FOLDED:
+        found = real.number(one.needs) if "/" in one.needs else real.metric(one.needs).value
+        assert found == found, one.title
+        assert not one.quote or quoted(CHAPTER, one.quote)[0].words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.1, "lies above 0"), (-0.1, "lies below 0"), (0.0, "these films cannot tell")]
+)
+def test_a_difference_is_told_by_its_interval(value: float, words: str):
+    numbers = with_metrics(**{"003-l1_minus_003-base__auroc": value, "frozen__minus_random__auroc": value})
+    assert words in sentences.penalty(numbers)
+    assert words in sentences.frozen(numbers)
+
+
+def test_networks_that_thumbnails_beat_are_counted():
+    numbers = with_metrics(thumbnails__auroc=0.9, **{"002-a__auroc": 0.85, "003-b__auroc": 0.95, "resnet__auroc": 0.8})
+    seeds = {"002-a": [0.7], "003-b": [0.8], "resnet": [0.8]}
+    numbers = Numbers({**numbers.results, "experiments": {"seeds": seeds}})
+    assert "1 of 2 networks of the write-ups have no higher AUROC" in sentences.bar(numbers)
+
+
+def test_the_widest_spread_of_seeds_is_named_and_its_ends():
+    seeds = {"a": [0.8, 0.82], "b": [0.7, 0.9], "c": [None, 0.8]}
+    said = sentences.seeds(Numbers({"experiments": {"seeds": seeds}}))
+    assert "of b from 0.700 to 0.900" in said
+    assert "median spread of the seeds of a network is 2.0 points" in said
+    table = sentences.seed_table(Numbers({"experiments": {"seeds": seeds}}), Numbers({}))
+    assert table.loc["b", ["reference_low", "reference_high"]].tolist() == [0.7, 0.9]
+    assert table["run"].isna().all()
+
+
+def test_causes_are_told_apart_only_where_there_are_two():
+    recall = {"a": {"bacterial": 0.8, "viral": 0.6}, "b": {"bacterial": 0.6, "viral": 0.6}}
+    assert "1 of 2 networks" in sentences.causes(Numbers({"experiments": {"recall_by_cause": recall}}))
+    assert "two causes are not told" in sentences.causes(Numbers({"experiments": {"recall_by_cause": {"a": {}}}}))
+
+
+def test_write_up_003s_gains_are_told_with_what_it_says_of_them():
+    text = sentences.seeds_and_gains(real_numbers(CHAPTER), TOLD)
     assert "0.32 points" in text
     assert '1.28 points, it says itself that it is "not a significant performance increase overall"' in text
 
 
-def scores_of(value: float) -> dict:
-    measures = ("accuracy", "sensitivity", "specificity", "brier", "auroc", "precision")
-    return {name: dict.fromkeys(measures, around(value)) for name in ("a", "b")}
+def test_a_network_that_knows_nothing_has_no_net_benefit_beyond_treating_all_or_none():
+    blind = pd.DataFrame({"threshold": [0.0, 1.0], "sensitivity": [1.0, 0.0], "specificity": [0.0, 1.0]})
+    sees = pd.DataFrame({"threshold": [0.5], "sensitivity": [1.0], "specificity": [1.0]})
+    table = sentences.net_benefit(blind, 0.3)
+    assert (table["network"] - table[["treat all", "treat none"]].max(axis=1)).abs().max() < 1e-12
+    assert (sentences.net_benefit(sees, 0.3)["network"] - 0.3).abs().max() < 1e-12
+    assert "0.0 per 100 children" in sentences.decision(blind)
 
 
-@pytest.mark.parametrize("value", [0.7, NAN])
-def test_no_sentence_shows_a_number_that_is_not_defined(value, told):
-    scores = scores_of(value)
-    judged = {"majority": scores["a"], "thumbnails": scores["b"]}
-    auroc = {name: {"auroc": around(value)} for name in ("fresh", "shared", "none", "right", "raw")}
-    texts = [
-        sentences.bar(judged, "PNEUMONIA"),
-        sentences.as_written(scores, scores["a"]),
-        sentences.fixed(scores, scores),
-        sentences.rules(pd.DataFrame({"f1": [value], "one_half": [value]}), {"validation": 0.7, "test": 0.6}),
-        sentences.calibration(scores, pd.Series({"train": 0.7, "test": 0.6})),
-        sentences.shared({"fresh": value, "shared": value}, auroc, told),
-        sentences.raw({"right": value, "raw": value}, auroc, "none", told),
-        sentences.augmented_validation("a", {"still": value, "augmented": [value, value]}),
-        sentences.picked({"models": 3, "chosen": value, "fresh": value, "optimism": value, "picks": 9}),
-        sentences.collapsed({"a": 1}, scores),
-    ]
-    assert not [text for text in texts if "nan" in text.replace("Ensemble", "")]
+def test_more_validation_films_leave_a_narrower_interval():
+    wide = sentences.by_validation_films(0.9)["points wide"].astype(float)
+    assert wide.is_monotonic_decreasing
+    assert wide[16] > 25
 
 
-def test_causes_are_told_apart_only_where_there_are_two():
-    low, high = around(0.6), around(0.8)
-    assert "do not tell two causes" in sentences.causes({"a": {}})
-    both = {"a": {"bacterial": high, "viral": low}, "b": {"bacterial": low, "viral": low}}
-    assert "bacterial pneumonia in 0 and that of viral pneumonia in 1." in sentences.causes(both)
+def test_what_was_proposed_and_not_run_has_no_number():
+    table = sentences.next_steps(Numbers({}))
+    assert set(table["result"]) == {sentences.NOT_RUN, "not defined"}
+    assert (sentences.next_steps(real_numbers(CHAPTER))["result"] != "not defined").sum() >= 8
 
 
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        (pd.DataFrame(columns=["mean", "low", "high"]), "cannot be drawn"),
-        (pd.DataFrame({"mean": [0.8, 0.9], "low": [0.7, 0.8], "high": [0.9, 1.0]}), "within up to 20.0 points"),
-        (pd.DataFrame({"mean": [NAN], "low": [NAN], "high": [NAN]}), "within up to not defined points"),
-    ],
-)
-def test_sixteen_films(table, words):
-    assert words in sentences.small_validation(table)
-
-
-@pytest.mark.parametrize(
-    ("gap", "words"), [(around(0.1), "lies above 0"), (around(0), "cannot tell"), (NONE, "is not defined")]
-)
-def test_frozen_features_are_told_beside_their_controls(gap, words):
-    scores = {name: around(0.9) for name in ("accuracy", "sensitivity", "specificity", "auroc")}
-    gaps = {name: {"auroc": gap} for name in ("minus_random", "minus_thumbnails")}
-    said = sentences.frozen({"lite": scores, "lite.at_half": scores, **gaps}, "lite")
-    assert said.count(words) == 2 and "nan" not in said
+@pytest.mark.parametrize(("share", "words"), [(0.6, "More than"), (0.2, "No more than"), (NAN, "No phantom")])
+def test_heat_inside_the_lungs_is_held_against_their_area(share: float, words: str):
+    assert words in sentences.inside("a", share, 0.3)
