@@ -13,7 +13,8 @@ import pandas as pd
 from medutils.chapters.pneumonia_cnn.experiments import Matrix, highest_recall, read_matrix
 from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, number, predictive_values, proportion, verdict
-from medutils.evidence import Folded, Numbers
+from medutils.evidence import Numbers
+from medutils.evidence.words import Folded
 from medutils.tables import few, markdown_safe
 from medutils.training.kept import Training
 
