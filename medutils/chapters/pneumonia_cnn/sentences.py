@@ -283,7 +283,8 @@ def curve(numbers: Numbers) -> str:
 
 def prevalence(numbers: Numbers) -> str:
     """What prevalence does to a positive answer, at the threshold from held-out patients."""
-    ill, well = (numbers.metric(f"{LITE0}.{what}").value for what in ("sensitivity", "specificity"))
+    name = LITE0 if np.isnan(numbers.metric("features.at_folds.sensitivity").value) else "features.at_folds"
+    ill, well = (numbers.metric(f"{name}.{what}").value for what in ("sensitivity", "specificity"))
     folder, clinic = (
         float(predictive_values(np.array([ill]), np.array([well]), share)[0][0]) for share in (TEST_SHARE, CLINIC)
     )
