@@ -73,7 +73,7 @@ def answer(real: Numbers, told: Mapping[str, Any]) -> str:
     random, pixels = (real.metric(f"frozen.minus_{name}.auroc") for name in ("random", "thumbnails"))
     small, larger = (real.metric(f"{name}.auroc") for name in AUGMENTED)
     return (
-        "**Transfer learning helps; the write-up that found otherwise gave its network numbers it could not read.** "
+        "**Transfer learning helps; the write-up that found otherwise gave its network numbers it had never seen.** "
         f"Write-up 002 reports an accuracy of {told['002-xception_test_accuracy']:.3f} for a large pretrained network, "
         f"less than the {told['002-augmented_test_accuracy']:.3f} of a small one. On the real test films, the features "
         "of a network that has seen photographs only, read by a logistic regression, have an AUROC of "
@@ -91,9 +91,9 @@ def takeaways(real: Numbers) -> list[str]:
     lines = [
         "**Run thumbnails first.** Logistic regression on 16 × 16 pixels has an AUROC of "
         f"{value(real, 'thumbnails.auroc')}; the best network of the write-ups has {best}.",
-        "**A pretrained network must get the numbers it knows.** With its own preprocessing a frozen network has an "
-        f"AUROC of {number(real.number('raw_pixels/auroc/right'))}, with raw 0 to 255 "
-        f"{number(real.number('raw_pixels/auroc/raw'))}.",
+        "**A pretrained network must get the numbers it knows.** With its own preprocessing a frozen Xception, its "
+        f"weights learnt on phantoms, has an AUROC of {number(real.number('raw_pixels/auroc/right'))}, with raw 0 to "
+        f"255 {number(real.number('raw_pixels/auroc/raw'))}.",
         f"**The test films are another population.** {_capital(specificity(real))}.",
     ]
     if not np.isnan(real.metric("split.film.lite0.accuracy").value):
@@ -101,8 +101,8 @@ def takeaways(real: Numbers) -> list[str]:
     return [
         *lines,
         f"**One training is one draw.** {_capital(seeds(real))}.",
-        "**Read a report twice.** Exchange its two arguments, and specificity passes for precision: both write-ups "
-        "draw a conclusion from such a number.",
+        "**Read a report twice.** Exchange its arguments, or read the other row, and specificity passes for precision: "
+        "both write-ups draw a conclusion from such a number.",
     ]
 
 
