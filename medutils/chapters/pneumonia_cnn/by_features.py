@@ -5,7 +5,6 @@ the grey levels of a thumbnail. Nothing here chooses by a test film.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from medutils import cache
 from medutils.chapters.pneumonia_cnn.experiments import by_cause
 from medutils.data.films import Films
 from medutils.data.splits import split_by_patient
-from medutils.evaluation import Estimate, choose_threshold, evaluate, operating_points, values
+from medutils.evaluation import binary, choose_threshold, evaluate, operating_points, values
 from medutils.evidence import Results
 from medutils.models.cnn import Architecture
 from medutils.models.transfer import make_classifier, own_preprocessing, own_size
@@ -217,7 +216,7 @@ def thresholds(films: Films, x: NDArray[Any], seed: int) -> Thresholds:
         whole = pd.concat(tables, ignore_index=True)
         y = whole["y_true"].eq(films.positive).to_numpy(dtype=float)
         by[name] = choose_threshold(y, whole[f"prob_{films.positive}"].to_numpy(), "balanced accuracy")
-        scores = [values(table, _task(films), 0.5) for table in tables]
+        scores = [values(table, binary(films.positive, films.two[0]), 0.5) for table in tables]
         auroc[name] = float(np.mean([one["auroc"] for one in scores]))
         specificity[name] = float(np.mean([one["specificity"] for one in scores]))
     return Thresholds(by, auroc, specificity)
@@ -394,33 +393,27 @@ def _record_repairs(results: Results, films: Films, x: NDArray[Any], size: int, 
     y = best["y_true"].eq(positive).to_numpy(dtype=float)
     before = float((films.y[train] == len(films.classes) - 1).float().mean())
     local = choose_threshold(y[study], share[study], "balanced accuracy")
-    implied = {}
     shown = {
         "as_it_is": best,
         "own_scale": table_of(films, test, fitted(films, on_own_scale(x, train, test), train, test), cut),
         "matched": table_of(films, test, fitted(films, with_matched_films(films, x, size), train, test), cut),
         "local_threshold": best.assign(threshold=local),
     }
+    implied = {}
     for half, rows in (("study", study), ("judge", judge)):
+        parts = {name: table.iloc[rows].reset_index(drop=True) for name, table in shown.items()}
         new, implied[half] = for_prevalence(share[rows], before)
-        for name, table in {**shown, "prevalence": None}.items():
-            part = table_of(films, test[rows], new) if table is None else table.iloc[rows].reset_index(drop=True)
+        parts["prevalence"] = table_of(films, test[rows], new)
+        for name, part in parts.items():
             _add(results, f"repair.{name}.{half}", part, "threshold")
             if half == "judge" and name != "as_it_is":
-                gap = results.difference(part, best.iloc[rows].reset_index(drop=True), "test, half", "threshold")
+                gap = results.difference(part, parts["as_it_is"], "test, half", "threshold")
                 results.add(f"repair.{name}.gain", {metric: gap[metric] for metric in KEPT})
     results.experiment(
         "repairs", study=len(study), judge=len(judge), local=local, before=before, implied=implied, true=float(y.mean())
     )
 
 
-def _add(results: Results, name: str, table: pd.DataFrame, threshold: float | str) -> Mapping[str, Estimate]:
+def _add(results: Results, name: str, table: pd.DataFrame, threshold: float | str) -> None:
     found = results.evaluate(table, "test", threshold)
     results.add(name, {metric: found[metric] for metric in KEPT})
-    return found
-
-
-def _task(films: Films) -> Any:
-    from medutils.evaluation import binary
-
-    return binary(films.positive, films.two[0])

@@ -458,10 +458,10 @@ def seed_table(real: Numbers, run: Numbers) -> pd.DataFrame:
     names = dict.fromkeys([*real.names("seeds"), *run.names("seeds")])
     rows = {}
     for name in names:
-        row = {}
+        row: dict[str, float] = {}
         for kind, numbers in (("reference", real), ("run", run)):
-            runs = np.array([one for one in numbers.numbers(f"seeds/{name}") if one is not None])
-            parts = (runs.mean(), runs.min(), runs.max()) if len(runs) else (np.nan,) * 3
+            runs = [float(one) for one in numbers.numbers(f"seeds/{name}") if one is not None]
+            parts = (float(np.mean(runs)), min(runs), max(runs)) if runs else (np.nan, np.nan, np.nan)
             row |= dict(zip((kind, f"{kind}_low", f"{kind}_high"), parts, strict=True))
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
