@@ -201,16 +201,21 @@ def thresholds(numbers: Numbers) -> str:
 
 
 def looks(numbers: Numbers) -> str:
-    """How test films differ in look from training films of their class."""
-    found = {words: numbers.number(f"look_of_test_films/{name}/normal") for name, words in LOOKS.items()}
-    known = {words: shift for words, shift in found.items() if not np.isnan(shift)}
-    most = sorted(known, key=lambda words: -abs(known[words]))[:3]
-    listed = ", ".join(f"{words} by {known[words]:+.2f}" for words in most) or "not measured"
-    ill = [numbers.number(f"look_of_test_films/{name}/ill") for name in LOOKS]
-    largest = max((abs(shift) for shift in ill if not np.isnan(shift)), default=float("nan"))
+    """How test films differ in look from training films of their class, and whether towards the ill ones."""
+    found = {
+        words: [numbers.number(f"look_of_test_films/{name}/{side}") for side in ("normal", "apart", "ill")]
+        for name, words in LOOKS.items()
+    }
+    known = {words: shifts for words, shifts in found.items() if not np.isnan(shifts).any()}
+    if not known:
+        return "the look of the test films has not been measured"
+    most = sorted(known, key=lambda words: -abs(known[words][0]))[:2]
+    listed = " and ".join(f"{words} by {known[words][0]:+.2f} ({known[words][1]:+.2f})" for words in most)
+    largest = max(abs(shifts[2]) for shifts in known.values())
     return (
-        "in deviations of the normal training films, the normal test films differ in "
-        f"{listed}; ill test films lie at most {number(largest, '.2f')} from ill training films"
+        "the normal test films differ from the normal training films, in deviations of these, most in "
+        f"{listed}; in brackets how far ill training films lie from normal ones. Ill test films lie within "
+        f"{largest:.2f} of ill training films"
     )
 
 
