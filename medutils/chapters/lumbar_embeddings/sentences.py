@@ -236,13 +236,6 @@ def weights(n: Numbers) -> str:
     return said
 
 
-def lacking(real: Numbers) -> str:
-    """How many of the reported configurations the reference run has no number of; empty where it has all."""
-    ran = set(_grid_names(real))
-    count = sum(cell.name not in ran for cell in grid.REPORTED)
-    return f"Of the {len(grid.REPORTED)} reported rows, {count} have not been run on real slices yet." if count else ""
-
-
 def _grid_names(n: Numbers) -> list[str]:
     ends = f".{AREA}"
     return [
