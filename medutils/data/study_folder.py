@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from medutils.data.dicom import damage_named, read_header
@@ -49,6 +48,7 @@ TURNED = {"sagittal": 30.0, "axial": 60.0}
 # ms: echo and repetition times that tell the weighting of a spin echo, and the inversion time of a STIR series.
 LONG_ECHO, SHORT_ECHO, SHORT_REPETITION, STIR_INVERSION = 60.0, 30.0, 1500.0, (80.0, 300.0)
 SAME_PLACE = 0.01  # mm
+MOST_FAULTS = 5000  # files that are no slice, after which a folder is no study
 
 
 class Series(NamedTuple):
@@ -107,12 +107,12 @@ def open_study(folder: Path) -> Study:
 
     folder: files of one study in any layout: a folder a series, all in one folder, or with more folders between
 
-    A series is a SeriesInstanceUID; where a file has none, a folder and a description. Its plane is that of its slices (ImageOrientationPatient). Its
-    weighting is what SeriesDescription says, else what echo time, repetition time and ScanningSequence say. Of several
-    series of a kind the one with most slices is taken. Localisers, other planes and weightings, and files that are no
-    slice are left aside; `Study.notes` says so. Raises `InputError` when the folder holds no readable slice, slices of
-    two studies or two patients, or no series of a kind that is known; and when a series is called by another plane
-    than its slices lie in, or its slices lie in two.
+    A series is a SeriesInstanceUID; where a file has none, a folder and a description. Its plane is that of its slices
+    (ImageOrientationPatient). Its weighting is what SeriesDescription says, else what echo time, repetition time and
+    ScanningSequence say. Of several series of a kind the one with most slices is taken. Localisers, other planes and
+    weightings, and files that are no slice are left aside; `Study.notes` says so. Raises `InputError` when the folder
+    holds no readable slice, slices of two studies or two patients, or no series of a kind that is known; and when a
+    series is called by another plane than its slices lie in, or its slices lie in two.
     """
     skipped: Skipped = []
     slices = list(_slices(folder, skipped, DEPTH))
@@ -195,6 +195,10 @@ def _slices(folder: Path, skipped: Skipped, depth: int) -> Iterator[Slice]:
         reason = "found no folder" if folder.exists() else "no such folder"
         raise InputError(f"{folder}: {reason}; expected one of the DICOM files of a study")
     for path in listing(folder, skipped):
+        if len(skipped) > MOST_FAULTS:
+            raise InputError(
+                f"{folder}: found more than {MOST_FAULTS:,} files that are no slice; expected a study's folder"
+            )
         try:
             if path.is_dir() and depth:
                 yield from _slices(path, skipped, depth - 1)

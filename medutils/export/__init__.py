@@ -3,15 +3,19 @@
 from medutils.export.about import About, TrainedOn, model_card
 from medutils.export.film import FilmInput, image_files
 from medutils.export.heat_maps import heat_map, heat_maps, overlay, write_heat_maps
-from medutils.export.model import MODEL, ExportedModel, Predictions, load_model, save_model
+from medutils.export.model import MODEL, ExportedModel, load_model, save_model
+from medutils.export.predictions import Predictions
+from medutils.export.study import Evaluated, StudyInput
 from medutils.export.table import TableInput
 
 __all__ = [
     "MODEL",
     "About",
+    "Evaluated",
     "ExportedModel",
     "FilmInput",
     "Predictions",
+    "StudyInput",
     "TableInput",
     "TrainedOn",
     "heat_map",
