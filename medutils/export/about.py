@@ -97,8 +97,8 @@ def model_card(about: About) -> str:
     """The model card, in Markdown: what the network is, what it was made from, how well it does, and its limits."""
     reads, positive = about.reads, markdown_safe(about.positive)
     fitted = [f"{one:.3f}" for one in (about.temperature, *reads.fitted()) if one != 1]
-    by = "the temperature" if len(fitted) == 1 else "temperatures,"
-    scaled = f" Logits are divided by {by} {', '.join(fitted)} to be calibrated." if fitted else ""
+    ending = "" if len(fitted) == 1 else "s"
+    scaled = f" Logits are divided by the temperature{ending} {', '.join(fitted)} to be calibrated." if fitted else ""
     made_with = ", ".join(f"{name} {number}" for name, number in about.made_with.items())
     sections = {
         "Intended use": f"Teaching: to see what such a network does on a {reads.noun}, and where it fails. It must "

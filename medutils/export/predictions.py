@@ -1,12 +1,15 @@
 """What an exported network says, as a table: probabilities and a decision a row."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medutils.errors import InputError
 from medutils.export.about import About
+from medutils.files import written_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,33 @@ class Predictions:
     left_out: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     attention: pd.DataFrame | None = None
+
+    @property
+    def judged(self) -> int:
+        """How many films, rows or studies the table tells of."""
+        return self.table["study"].nunique() if self.attention is not None else len(self.table)
+
+
+def few_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of predictions without the columns that a terminal has no room for, and that are told beside it."""
+    told = ["gradcam"]
+    if "target" in table:
+        told += ["target", "series", "missing", *(["study"] if table["study"].nunique() == 1 else [])]
+        table = table.assign(graded=table["graded"].fillna(""))
+    return table.drop(columns=told, errors="ignore")
+
+
+def write_attention(found: Predictions, path: Path) -> None:
+    """Write what each slice of the studies counted as a CSV file, whole or not at all.
+
+    Columns: study, series, slice (below the study's folder), position_mm, weight (they sum to 1 in a series) and
+    series_weight (that of its series). Raises `InputError` for predictions
+    on anything but studies.
+    """
+    if found.attention is None:
+        raise InputError("attention: found predictions on no studies; expected those of a model for studies")
+    with written_whole(path) as part:
+        found.attention.to_csv(part, index=False)
 
 
 def decided(named: pd.DataFrame, probability: NDArray[np.float64], about: About) -> pd.DataFrame:

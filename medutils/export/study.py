@@ -33,6 +33,7 @@ class Evaluated(BaseModel):
     """How well a network did in its own evaluation with these series there and no other.
 
     log_loss: over all graded targets; auroc: of the most severe grade against the others
+    log_loss_change, auroc_change: with these series minus with all, on the same studies
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
@@ -40,6 +41,8 @@ class Evaluated(BaseModel):
     series: tuple[str, ...] = Field(min_length=1)
     log_loss: Estimate
     auroc: Estimate
+    log_loss_change: Estimate
+    auroc_change: Estimate
 
 
 class Embedded(NamedTuple):
@@ -169,9 +172,9 @@ class StudyInput(Input):
         series = ", ".join(WORDS[name] for name in design.series)
         return (
             f"Slices of {series} are read grey (`{self.grey}`), squashed to {self.size} x {self.size} pixels "
-            f"and embedded by EfficientNet-Lite0 with ImageNet weights, SHA-256 `{self.weights:.12}...`, which come with "
-            f"an installed package. A network of the architecture `{design.architecture}` fuses them; a series that is "
-            f"missing is met by `{design.missing}`. It grades {len(design.targets)} targets, each for itself."
+            f"and embedded by EfficientNet-Lite0 with ImageNet weights, SHA-256 `{self.weights:.12}...`, which come "
+            f"with an installed package. A network of the architecture `{design.architecture}` fuses them; a series "
+            f"that is missing is met by `{design.missing}`. It grades {len(design.targets)} targets, each for itself."
         )
 
     def results(self) -> list[str]:

@@ -121,14 +121,16 @@ def _of_series(about: About, found: Embedded) -> list[str]:
     if not (less and whole):
         return [f"{said} What that costs was not measured for this model."]
     phantom = "phantom studies" if about.data.kind == "phantom" else "studies"
+    log_loss = _against(less.log_loss, whole.log_loss, less.log_loss_change)
+    auroc = _against(less.auroc, whole.auroc, less.auroc_change)
     return [
-        f"{said} What that costs, on {less.log_loss.n:,} {phantom} of its own evaluation: log loss "
-        f"{_against(less.log_loss, whole.log_loss)}, and AUROC of {about.positive} {_against(less.auroc, whole.auroc)}."
+        f"{said} What that costs, on {less.log_loss.n:,} {phantom} of its own evaluation: log loss {log_loss}; AUROC "
+        f"of {about.positive} {auroc}."
     ]
 
 
-def _against(less: Estimate, whole: Estimate) -> str:
-    return f"{less} without, {whole} with all series"
+def _against(less: Estimate, whole: Estimate, change: Estimate) -> str:
+    return f"{less} in place of {whole}, a change of {change}"
 
 
 def _looked_at(reads: StudyInput, network: FusionNet, folder: Path, found: Embedded) -> pd.DataFrame:

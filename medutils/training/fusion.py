@@ -390,11 +390,15 @@ def _check(data: FusedSet, jobs: Mapping[str, Job], train: Rows) -> None:
     if not jobs:
         raise InputError("jobs: found none; expected at least one network to train")
     if len(train) < 2:
-        raise InputError(f"train: found {len(train)} studies; expected two at least, one to learn from and one to choose")
+        raise InputError(
+            f"train: found {len(train)} studies; expected two at least, one to learn from and one to choose"
+        )
     first = next(iter(jobs.values())).config
     for name, job in jobs.items():
         if replace(job.config, missing=first.missing, pseudo=first.pseudo) != first:
-            raise InputError(f"jobs: found '{name}' of another shape than the first; expected one architecture and size")
+            raise InputError(
+                f"jobs: found '{name}' of another shape than the first; expected one architecture and size"
+            )
         if unknown := [series for series in job.visible if series not in job.config.series]:
             raise InputError(f"visible: found '{unknown[0]}' of '{name}'; expected {', '.join(job.config.series)}")
     if data.config(**{"architecture": first.architecture}).targets != first.targets or first.series != data.series:
