@@ -286,9 +286,11 @@ def _timed(header: "Dataset") -> str:
 
 
 def _ms(header: "Dataset", tag: str) -> float:
-    """A time of the header, the first where it names several; NaN where it names none."""
-    value = header.get(tag)
-    return float("nan") if value in (None, "") else float(np.atleast_1d(np.array(value, dtype=float))[0])
+    """A time of the header, the first where it names several; NaN where it names none, or no number."""
+    try:
+        return float(np.atleast_1d(np.array(header.get(tag), dtype=float))[0])
+    except (ValueError, TypeError, IndexError):
+        return float("nan")
 
 
 def _check_turned(where: str, part: _Part) -> None:

@@ -36,11 +36,11 @@ class Predictions:
 
 def few_columns(table: pd.DataFrame) -> pd.DataFrame:
     """A table of predictions without the columns that a terminal has no room for, and that are told beside it."""
-    told = ["gradcam"]
-    if "target" in table:
-        told += ["target", "series", "missing", *(["study"] if table["study"].nunique() == 1 else [])]
-        table = table.assign(graded=table["graded"].fillna(""))
-    return table.drop(columns=told, errors="ignore")
+    if "target" not in table:
+        return table.drop(columns="gradcam", errors="ignore")
+    told = ["target", "side", "series", "missing", *(["study"] if table["study"].nunique() == 1 else [])]
+    in_words = table["condition"].str.replace("_", " ")
+    return table.assign(condition=in_words, graded=table["graded"].fillna("")).drop(columns=told)
 
 
 def write_attention(found: Predictions, path: Path) -> None:
