@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medutils.data.dicom import damage_named, read_header
+from medutils.data.dicom import read_header
 from medutils.data.lumbar import (
     PLANES,
     SERIES,
@@ -121,8 +121,12 @@ def open_study(folder: Path) -> Study:
         first = f"; the first of {len(named):,} faults is in {': '.join(named[0])}" if named else ""
         raise InputError(f"{folder}: found no readable DICOM slice; expected those of one study{first}")
     parts = _parts(folder, slices)
-    _one_of(folder, "studies, by their StudyInstanceUID", {one.study for one in slices})
-    _one_of(folder, "patients, by their PatientID", {str(part.header.get("PatientID") or "") for part in parts})
+    if len(studies := sorted({one.study for one in slices} - {""})) > 1:
+        raise InputError(
+            f"{folder}: found {len(studies):,} studies, by their StudyInstanceUID ({few(studies, 3)}); expected one"
+        )
+    if len(patients := {name for part in parts for name in _values(part.header, "PatientID")}) > 1:
+        raise InputError(f"{folder}: found {len(patients):,} patients, by their PatientID; expected one")
     found: dict[str, list[_Part]] = {kind: [] for kind in KINDS}
     aside = []
     for part in parts:
@@ -231,27 +235,19 @@ def _parts(folder: Path, slices: Collection[Slice]) -> list[_Part]:
     return sorted(parts, key=lambda part: (part.name, part.described))
 
 
-def _one_of(folder: Path, what: str, found: Collection[str]) -> None:
-    if len(names := sorted(filter(None, found))) > 1:
-        raise InputError(f"{folder}: found {len(names):,} {what} ({few(names, 3)}); expected one")
-
-
 def _kind(folder: Path, part: _Part) -> str:
     """One of `KINDS`, or in words why the series is of none.
 
     Raises `InputError` when a series that names a weighting is called by another plane than it lies in, or lies in two.
     """
     described = part.described.upper()
-    with damage_named(part.placed[0][0].path, "description of its series"):
-        image_type = {str(word).upper() for word in np.atleast_1d(part.header.get("ImageType") or [])}
-        modality = str(part.header.get("Modality") or "MR")
-        said, timed = _said(described), _timed(part.header)
+    image_type, modality = _values(part.header, "ImageType"), _values(part.header, "Modality") or ["MR"]
     if LOCALISER.search(described) or "LOCALIZER" in image_type:
         return "a localiser"
-    if modality != "MR":
-        return f"{modality} and no MR"
+    if modality != ["MR"]:
+        return f"{modality[0]} and no MR"
     where = f"{folder}: series {part.name}"
-    if not (weighting := said or timed):
+    if not (weighting := _said(described) or _timed(part.header)):
         return f"{part.plane}, of a weighting that its header does not tell"
     _check_turned(where, part)
     _check_called(where, part)
@@ -273,7 +269,7 @@ def _timed(header: "Dataset") -> str:
     After the usual ranges: T1 with short echo and repetition times, or a short echo after an inversion of long time
     (T1 FLAIR); T2 with a long echo; STIR with an inversion whose time is that of fat. A gradient echo is not told.
     """
-    sequence = {str(word) for word in np.atleast_1d(header.get("ScanningSequence") or [])}
+    sequence = _values(header, "ScanningSequence")
     echo, repetition, inversion = (_ms(header, tag) for tag in ("EchoTime", "RepetitionTime", "InversionTime"))
     if "GR" in sequence and "SE" not in sequence:
         return ""
@@ -288,9 +284,18 @@ def _timed(header: "Dataset") -> str:
 def _ms(header: "Dataset", tag: str) -> float:
     """A time of the header, the first where it names several; NaN where it names none, or no number."""
     try:
-        return float(np.atleast_1d(np.array(header.get(tag), dtype=float))[0])
-    except (ValueError, TypeError, IndexError):
+        return float(next(iter(_values(header, tag)), "nan"))
+    except ValueError:
         return float("nan")
+
+
+def _values(header: "Dataset", tag: str) -> list[str]:
+    """What a tag holds, as text; nothing where it is not there or damaged, of which pydicom raises anything."""
+    try:
+        value = header.get(tag)
+        return [str(one).strip() for one in ([value] if isinstance(value, str) else np.atleast_1d(value)) if one]
+    except Exception:
+        return []
 
 
 def _check_turned(where: str, part: _Part) -> None:
