@@ -156,8 +156,11 @@ class Fusion(nn.Module):
         self.second = _drawn(config.channels * KERNEL, 1)
         self.hidden = _drawn(groups, config.width, config.hidden)
         self.hidden_shift = nn.Parameter(torch.zeros(groups, config.hidden))
-        self.last = _drawn(groups, config.hidden, targets * grades, gain=0.1)
-        self.last_shift = nn.Parameter(torch.zeros(groups, targets * grades))
+        own = config.architecture == "regions"  # each target belongs to one classifier, or to all of them
+        self.last = _drawn(
+            *((targets, config.hidden, grades) if own else (groups, config.hidden, targets * grades)), gain=0.1
+        )
+        self.last_shift = nn.Parameter(torch.zeros(targets if own else groups, self.last.shape[-1]))
 
     def forward(
         self, x: Tensor, mask: Tensor, present: Tensor, filled: Tensor, kept: tuple[Tensor, Tensor] | None = None
@@ -176,12 +179,13 @@ class Fusion(nn.Module):
             said = logits.log_softmax(-1) + weights.clamp(min=1e-30).log()[:, :, None, None]
             return said.logsumexp(1)
         fused = self._fused(values * weights[..., None] * len(self.config.series))
-        logits = self._classified(fused[:, None].expand(-1, len(self.config.groups), -1), kept)
-        return logits[:, self.group, torch.arange(len(self.config.targets))]
+        return self._classified(fused[:, None].expand(-1, len(self.config.groups), -1), kept)[:, 0]
 
     def token_weights(self, x: Tensor, mask: Tensor) -> Tensor:
         """Weights of the tokens within their series, (studies, series, tokens); 0 in a series without any."""
-        scores = 0.0 * x.sum(-1) if self.config.architecture == "sets" else torch.einsum("nstf,sf->nst", x, self.query)
+        if self.config.architecture == "sets":
+            return mask / mask.sum(-1, keepdim=True).clamp(min=1)
+        scores = torch.einsum("nstf,sf->nst", x, self.query)
         return scores.masked_fill(~mask, LEAST).softmax(-1) * mask
 
     def series_weights(self, x: Tensor, mask: Tensor, present: Tensor, filled: Tensor) -> Tensor:
@@ -206,13 +210,17 @@ class Fusion(nn.Module):
         return torch.einsum("nkw,kc->ncw", _neighbours(inner), self.second)[:, 0] + values.mean(1)
 
     def _classified(self, values: Tensor, kept: tuple[Tensor, Tensor] | None) -> Tensor:
-        """(studies, groups, width) to logits (studies, groups, targets, grades)."""
+        """(studies, groups, width) to logits (studies, groups, targets, grades); in `regions`, as of one group."""
         values = values.relu()
         if kept is not None:
             values = values * kept[0][:, None]
         inner = (torch.einsum("ngw,gwh->ngh", values, self.hidden) + self.hidden_shift).relu()
         if kept is not None:
             inner = inner * kept[1][:, None]
+        if self.config.architecture == "regions":
+            return (torch.einsum("nth,tho->nto", inner[:, self.group], self.last) + self.last_shift + self.prior)[
+                :, None
+            ]
         logits = torch.einsum("ngh,gho->ngo", inner, self.last) + self.last_shift
         return logits.unflatten(-1, (len(self.config.targets), max(self.config.grades))) + self.prior
 

@@ -36,10 +36,10 @@ class Fitting:
         network says is given back as frequencies.
     """
 
-    epochs: int = 60
+    epochs: int = 50
     batch_size: int = 32
-    learning_rate: float = 3e-3
-    weight_decay: tuple[float, ...] = (0.03, 0.3)
+    learning_rate: float = 2e-3
+    weight_decay: tuple[float, ...] = (2.0, 8.0)
     held_out: float = 0.2
     balance: float = 0.5
 
@@ -401,7 +401,7 @@ def _check(data: FusedSet, jobs: Mapping[str, Job], train: Rows) -> None:
             )
         if unknown := [series for series in job.visible if series not in job.config.series]:
             raise InputError(f"visible: found '{unknown[0]}' of '{name}'; expected {', '.join(job.config.series)}")
-    if data.config(**{"architecture": first.architecture}).targets != first.targets or first.series != data.series:
+    if (first.series, first.targets) != (data.series, data.targets):
         raise InputError("jobs: found other series or targets than the studies have; expected `FusedSet.config`")
     if first.inputs != data.x.shape[3] or first.embedder != data.embedder:
         raise InputError(

@@ -15,8 +15,8 @@ KL = 1e-2  # what the code's divergence counts beside the squared error
 class Predicted:
     """A trained autoencoder, and how well it predicts a hidden series of studies it did not learn from.
 
-    error: mean squared error of hidden embeddings, in variances of an embedding: their mean has 1; NaN where no held-out
-        study has two series
+    error: mean squared error of hidden embeddings, in variances of an embedding, so that their mean has 1; NaN where no
+        held-out study has two series
     """
 
     network: PseudoModality
