@@ -23,7 +23,8 @@ from medutils.models.fusion import FusionNet
 from medutils.models.weights import weights_manifest
 from medutils.tables import check_predictions
 from medutils.training import loop
-from medutils.training.fused import FusedSet, Rows, study_set
+from medutils.training.fused import FusedSet, Rows
+from medutils.training.fused_sets import study_set
 from medutils.training.fusion import Fitting, Job, fit_all
 from medutils.training.loop import Progress
 
