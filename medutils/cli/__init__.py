@@ -129,27 +129,38 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...", help="For a model of films: films, and folders of films; of tables: CSV files."
+            metavar="INPUT...",
+            help="For a model of films: films, and folders of films; of tables: CSV files; of studies: a folder of "
+            "DICOM files for each study.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
     gradcam: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each film with a heat map over it to this folder.")
     ] = None,
+    attention: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what each slice of a study counted to this CSV file.")
+    ] = None,
 ) -> None:
-    """Let an exported model judge films, or the rows of tables."""
+    """Let an exported model judge films, the rows of tables, or MRI studies."""
     import json
 
     from rich.console import Console
     from rich.table import Column, Table
 
-    from medutils.export import load_model, write_heat_maps
+    from medutils.export import few_columns, load_model, write_attention, write_heat_maps
 
     model = load_model(run)
+    if attention is not None and model.about.kind != "study":
+        raise InputError(f"attention: found a model for a {model.about.kind}; expected one for studies")
+    if gradcam is not None and model.about.kind == "study":
+        raise InputError("heat maps: found a model for a study; expected one for films")
     found = model.predict(inputs)
     table, left_out = found.table, found.left_out
     if gradcam is not None:
         table["gradcam"] = [str(path) for path in write_heat_maps(model, table, gradcam)]
+    if attention is not None:
+        write_attention(found, attention)
     trained_on = str(model.about.data)
     if as_json:
         table = table.assign(trained_on=trained_on, notice=NOT_FOR_CLINICAL_USE)
@@ -158,7 +169,7 @@ def predict(
         title = (
             f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.4f} on"
         )
-        table = table.drop(columns="gradcam", errors="ignore")
+        table = few_columns(table)
         shown = Table(*(Column(printable(name), overflow="fold") for name in table), title=printable(title))
         for row in table.itertuples(index=False):
             shown.add_row(*(printable(f"{cell:.4f}" if isinstance(cell, float) else str(cell)) for cell in row))
@@ -166,11 +177,15 @@ def predict(
         print(NOT_FOR_CLINICAL_USE)
         if gradcam is not None:
             print(printable(f"Heat maps: {gradcam}"))
+        if attention is not None:
+            print(printable(f"Attention: {attention}"))
     for sentence in [*found.notes, *(f"{what}: {reason}" for what, reason in left_out)]:
         _say(printable(sentence))
     if left_out:
-        total, noun = len(table) + len(left_out), model.about.reads.noun
-        raise InputError(f"INPUT: left out {len(left_out)} of {total} {noun}s, named above; expected to judge all")
+        raise InputError(
+            f"INPUT: left out {len(left_out)} of {found.judged + len(left_out)} {model.about.reads.plural}, named "
+            "above; expected to judge all"
+        )
 
 
 def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, str]:
