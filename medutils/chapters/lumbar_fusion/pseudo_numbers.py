@@ -121,6 +121,16 @@ def judge_of_absent(results: Results, found: Mapping[tuple[str, str], Mapping[st
     results.experiment("absent", pairs=[list(pair) for pair in found])
 
 
+def judge_notebook(results: Results, series: pd.DataFrame | None) -> None:
+    """Keep what needs no network: the notebook's own arithmetic, and the studies that its test looks at (`dropping`).
+
+    series: records of `medutils.data.lumbar.load_series`, a row a series; None where there is no such table
+    """
+    results.experiment("pseudo_arithmetic", **arithmetic())
+    if series is not None:
+        results.experiment("dropping", **counted(series.groupby("study_id").size()))
+
+
 # --- without a network ------------------------------------------------------------------------------------------------
 
 
@@ -143,7 +153,8 @@ def counted(series_of_study: pd.Series, rate: float = DROPPED) -> dict[str, int]
 def arithmetic(told: Mapping[str, Any] | None = None) -> dict[str, float]:
     """What follows from the notebook's own numbers.
 
-    vae_loss_a_value, attention_loss_a_value: its sums, the divergence with them, over the number of values
+    dae_loss_a_value, vae_loss_a_value, attention_loss_a_value: its training losses over the number of values; those of
+        the last two hold the divergence, too
     gain: how much less squared error the autoencoder has than the third network, which was never trained
     floor: no output between -1 and 1 can have a mean squared error below this, whatever was learnt. The untrained
         network's output lies between -1 and 1 too, so the targets' root mean square is at least that of its error minus
@@ -151,8 +162,9 @@ def arithmetic(told: Mapping[str, Any] | None = None) -> dict[str, float]:
     """
     told = reported_values("lumbar_fusion") if told is None else told
     dae, vae, third = told["unseen_mse"]
-    _, vae_loss, third_loss = told["training_losses"]
+    dae_loss, vae_loss, third_loss = told["training_losses"]
     return {
+        "dae_loss_a_value": dae_loss,
         "vae_loss_a_value": vae_loss / VALUES,
         "attention_loss_a_value": third_loss / VALUES,
         "gain": 1 - dae / third,

@@ -45,7 +45,9 @@ def reported(n: Numbers) -> str:
     return (
         f"the error of the trained autoencoder is {share(n.number(f'{at}/gain'))} below that of the network that was "
         f"never trained, and the VAE's {share(n.number(f'{at}/gain_vae'))}; no output between -1 and 1 could have "
-        f"brought it below {number(n.number(f'{at}/floor'), '.1f')}"
+        f"brought it below {number(n.number(f'{at}/floor'), '.1f')}. The training losses of the two, over the number "
+        f"of values, are {number(n.number(f'{at}/dae_loss_a_value'), '.2f')} and "
+        f"{number(n.number(f'{at}/vae_loss_a_value'), '.2f')}"
     )
 
 

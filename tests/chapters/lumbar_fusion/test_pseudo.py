@@ -1,5 +1,6 @@
 """What is asked of the write-up's networks: held-out studies, the same for all ways, intervals by patient."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,11 @@ import pytest
 from medutils.chapters.lumbar_fusion import as_written as nb
 from medutils.chapters.lumbar_fusion import pseudo
 from medutils.chapters.lumbar_fusion import pseudo_numbers as numbers
+from medutils.chapters.lumbar_fusion import pseudo_sentences as sentences
+from medutils.data.manifest import Located
 from medutils.errors import InputError
+from medutils.evaluation import binary
+from medutils.evidence import Results
 
 PAIR = ("t1", "t2")
 
@@ -94,6 +99,22 @@ def test_all_of_it_is_kept_and_what_is_named_alone_is_run(rows: nb.Rows, own_cac
     again = pseudo.all_given_back(rows, (0,), 1, 1, ("dae_as_written",))
     pd.testing.assert_frame_equal(first["dae_as_written"], again["dae_as_written"])
     assert len([*own_cache.rglob("*.csv")]) == 1
+
+
+def test_what_is_kept_of_a_run_is_what_the_clauses_tell(rows: nb.Rows, own_cache: Path):
+    results = Results(
+        "lumbar_fusion",
+        {"profile": "smoke", "seed": 0, "resamples": 20},
+        Located("spider", "phantom", own_cache),
+        binary("ill", "well"),
+    )
+    numbers.judge_given_back(results, pseudo.all_given_back(rows, (0,), 1, 1))
+    numbers.judge_of_absent(results, {PAIR: pseudo.all_of_absent(rows, PAIR, (0,), 1, 1)})
+    numbers.judge_notebook(results, pd.DataFrame({"study_id": ["a"] * 3 + ["b"] * 4}))
+    for clause in sentences.CLAUSES:
+        assert not re.search(r"not defined|no absent|no embedding|\bnan\b", clause(results.numbers))
+    assert len(sentences.mended_table(results.numbers)) == sum(map(len, nb.FAULTS_OF.values()))
+    assert results.experiments["pseudo"]["largest_change"]["attention_as_written"] == 0
 
 
 @pytest.mark.parametrize(
