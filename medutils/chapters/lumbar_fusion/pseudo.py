@@ -18,7 +18,7 @@ from medutils.chapters.lumbar_fusion.as_written import (
     AS_WRITTEN,
     CORRECT,
     EPOCHS,
-    FAULTS_OF,
+    MENDED,
     Faults,
     Floats,
     Name,
@@ -212,7 +212,7 @@ def _asked(
 def ways_back() -> dict[tuple[Name, str], Faults]:
     """Network and way of the first question: as written, each fault of that network mended, the third untrained."""
     found: dict[tuple[Name, str], Faults] = {}
-    for name, faults in FAULTS_OF.items():
+    for name, faults in MENDED.items():
         found[name, "as_written"] = AS_WRITTEN
         found |= {(name, fault): mended(fault) for fault in faults}
     return found

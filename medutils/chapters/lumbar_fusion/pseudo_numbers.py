@@ -11,13 +11,19 @@ import numpy as np
 import pandas as pd
 
 from medutils.bootstrap import Array, by_patient, interval, patient_codes, resampled
-from medutils.chapters.lumbar_fusion.as_written import DROPPED, FAULTS_OF, VALUES
+from medutils.chapters.lumbar_fusion.as_written import DROPPED, MENDED, VALUES
 from medutils.errors import InputError
 from medutils.evaluation import Estimate
 from medutils.evidence import Results, reported_values
 
 SUMS = ("error", "variance", "square", "floor", "cosine", "outside")  # columns of a table of `pseudo.given_back`
-LARGE = ("dae_as_written", "dae_tanh", "vae_as_written", "vae_tanh")  # what is run on embeddings of the write-up's size
+LARGE = (
+    "dae_as_written",
+    "dae_tanh",
+    "dae_tanh-clip",
+    "vae_as_written",
+    "vae_tanh",
+)  # what is run on embeddings of the write-up's size
 
 
 def written_mean_square() -> float:
@@ -95,7 +101,7 @@ def judge_given_back(results: Results, found: Mapping[str, pd.DataFrame], start:
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     for name, table in found.items():
         results.add(f"{start}_{name}", measured(table, METRICS, resamples, seed))
-    for network, faults in FAULTS_OF.items():
+    for network, faults in MENDED.items():
         for fault in (one for one in faults if f"{network}_{one}" in found):
             pair = found[f"{network}_{fault}"], found[f"{network}_as_written"]
             results.add(f"{start}_{network}_{fault}_change", difference(*pair, resamples, seed))

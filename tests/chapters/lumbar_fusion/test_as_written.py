@@ -50,6 +50,12 @@ def test_half_of_a_study_is_dropped_and_three_series_leave_one(count: int, left:
     assert len(found["a"]) == len(set(found["a"])) == left
 
 
+def test_one_fault_is_mended_or_several_at_once():
+    assert nb.mended("tanh") == nb.Faults(tanh=False)
+    assert nb.mended("tanh-clip") == nb.Faults(tanh=False, clip=False)
+    assert all(nb.mended(way) != nb.AS_WRITTEN for ways in nb.MENDED.values() for way in ways)
+
+
 def test_the_networks_have_the_notebooks_shapes():
     sizes = [tuple(one.weight.shape) for one in nb.network("dae").modules() if isinstance(one, torch.nn.Linear)]
     assert sizes == [(256, 512), (256, 256), (256, 256), (512, 256)]
@@ -109,9 +115,7 @@ def test_as_written_only_the_first_kind_of_series_is_learnt(rows: nb.Rows):
 
 
 def test_mended_the_training_noise_is_that_of_the_test(rows: nb.Rows):
-    written, mended = (
-        nb.fit("dae", rows, faults, epochs=1) for faults in (nb.mended("clip"), nb.mended("clip", "noise"))
-    )
+    written, mended = (nb.fit("dae", rows, faults, epochs=1) for faults in (nb.mended("clip"), nb.mended("clip-noise")))
     assert written.loss != mended.loss
     assert nb.NOISE["dae"] != nb.TEST_NOISE == nb.NOISE["vae"]
 

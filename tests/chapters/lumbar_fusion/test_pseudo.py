@@ -113,7 +113,7 @@ def test_what_is_kept_of_a_run_is_what_the_clauses_tell(rows: nb.Rows, own_cache
     numbers.judge_notebook(results, pd.DataFrame({"study_id": ["a"] * 3 + ["b"] * 4}))
     for clause in sentences.CLAUSES:
         assert not re.search(r"not defined|no absent|no embedding|\bnan\b", clause(results.numbers))
-    assert len(sentences.mended_table(results.numbers)) == sum(map(len, nb.FAULTS_OF.values()))
+    assert len(sentences.mended_table(results.numbers)) == sum(map(len, nb.MENDED.values()))
     assert results.experiments["pseudo"]["largest_change"]["attention_as_written"] == 0
 
 

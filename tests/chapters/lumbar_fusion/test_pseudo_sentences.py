@@ -26,8 +26,8 @@ def test_a_run_that_measured_nothing_is_told_without_a_number(clause: Clause):
 
 
 def test_every_fault_of_every_network_has_words():
-    assert set(nb.FAULTS_OF) == set(sentences.NETWORKS)
-    assert {fault for faults in nb.FAULTS_OF.values() for fault in faults} == set(sentences.FAULTS)
+    assert set(nb.MENDED) == set(sentences.NETWORKS)
+    assert {fault for faults in nb.MENDED.values() for fault in faults} == set(sentences.FAULTS)
 
 
 @pytest.mark.parametrize(
