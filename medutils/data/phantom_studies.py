@@ -20,4 +20,6 @@ def phantom_studies(studies: int, seed: int = 0, size: int = SMALL) -> Studies:
         part.mkdir()
         make_rsna(part, studies=studies, seed=seed, size=size)
 
-    return open_studies(str(cache.kept("phantoms", make, f"lumbar-{cache.key_of(make_rsna, studies, seed, size)}")), seed)
+    return open_studies(
+        str(cache.kept("phantoms", make, f"lumbar-{cache.key_of(make_rsna, studies, seed, size)}")), seed
+    )

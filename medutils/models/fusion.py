@@ -148,7 +148,7 @@ class Fusion(nn.Module):
         self.query = nn.Parameter(torch.zeros(series, config.features))
         self.project = _drawn(series, config.features, config.width)
         self.shift = nn.Parameter(torch.zeros(series, config.width))
-        self.neutral = nn.Parameter(torch.zeros(series, config.width))
+        self.neutral = nn.Parameter(0.1 * torch.randn(series, config.width))  # at 0 a ReLU has no gradient
         self.set_query = nn.Parameter(torch.zeros(config.width))
         self.set_score = nn.Parameter(torch.zeros(series))
         self.first = _drawn(series * KERNEL, config.channels)

@@ -1,6 +1,9 @@
 """Every remedy for a missing series, by every architecture and subset of series, held against what needs no fusion."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,17 +64,8 @@ def as_found_or_not(found: Found) -> Found:
     data = found.data
     cut = np.array([from_grade(names) for names in data.classes])
     y = np.where(data.y < 0, -1, data.y >= cut)
-    two = FusedSet(
-        data.series,
-        data.patients,
-        data.x,
-        data.mask,
-        y.astype(np.int64),
-        data.targets,
-        ((ABSENT, PRESENT),) * len(data.targets),
-        data.findings,
-        data.embedder,
-    )
+    classes = ((ABSENT, PRESENT),) * len(data.targets)
+    two = replace(data, y=y.astype(np.int64), classes=classes)
     return Found(two, found.shares, found.weights, found.fold, found.trained)
 
 
@@ -94,40 +88,41 @@ def measured(
     found: Found, chosen: Sequence[Cell], resamples: int = 2000, seed: int = 0
 ) -> dict[Cell, dict[str, Estimate]]:
     """The metrics of all findings together, by cell, with intervals by patient; kept."""
-    return {
-        cell: kept(
-            measured,
-            [table_key(found, cell), resamples, seed],
-            lambda cell=cell: _evaluated(found, cell, resamples, seed),
-        )
-        for cell in chosen
-    }
-
-
-def _evaluated(found: Found, cell: Cell, resamples: int, seed: int) -> dict[str, Estimate]:
-    table = pooled(found, cell)
-    every = evaluate(table, task_of(table), SPLIT, resamples=resamples, seed=seed)
-    return {name: every[name] for name in SHOWN}
+    every = list(dict.fromkeys(found.data.findings))
+    return {cell: of_findings(found, cell, every, resamples, seed) for cell in chosen}
 
 
 def differences(
     found: Found, pairs: Mapping[str, tuple[Cell, Cell]], resamples: int = 2000, seed: int = 0
 ) -> dict[str, dict[str, Estimate]]:
-    """The first minus the second cell of each pair, on the studies that both were asked of, paired by patient; kept."""
+    """The first minus the second cell of each pair, see `between`."""
+    return {name: between((found, first), (found, second), resamples, seed) for name, (first, second) in pairs.items()}
 
-    def one(first: Cell, second: Cell) -> dict[str, Estimate]:
-        a, b = in_common(pooled(found, first), pooled(found, second))
+
+def between(
+    first: tuple[Found, Cell], second: tuple[Found, Cell], resamples: int = 2000, seed: int = 0
+) -> dict[str, Estimate]:
+    """A cell of one set of trials minus one of another, on the patients that are in both, paired by patient; kept."""
+
+    def make() -> dict[str, Estimate]:
+        a, b = in_common(pooled(*first), pooled(*second))
         every = compare(a, b, task_of(a), SPLIT, resamples=resamples, seed=seed)
         return {name: every[name] for name in SHOWN}
 
-    return {
-        name: kept(
-            differences,
-            [table_key(found, pair[0]), table_key(found, pair[1]), resamples, seed],
-            lambda pair=pair: one(*pair),
-        )
-        for name, pair in pairs.items()
-    }
+    return kept(between, [table_key(*first), table_key(*second), resamples, seed], make)
+
+
+def of_findings(
+    found: Found, cell: Cell, findings: Sequence[str], resamples: int = 2000, seed: int = 0
+) -> dict[str, Estimate]:
+    """The metrics of some findings together, each there or not, with intervals by patient; kept."""
+
+    def make() -> dict[str, Estimate]:
+        table = predictions(as_found_or_not(found), yes_or_no(found.data, found.shares[cell]), findings)
+        every = evaluate(table, task_of(table), SPLIT, resamples=resamples, seed=seed)
+        return {name: every[name] for name in SHOWN}
+
+    return kept(of_findings, [table_key(found, cell), list(findings), resamples, seed], make)
 
 
 def in_common(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -179,12 +174,12 @@ def table_key(found: Found, cell: Cell) -> list[Any]:
     return [found.data.fingerprint, list(cell), cache.array_hash(found.shares[cell]), cache.array_hash(found.fold)]
 
 
-def kept(function: Any, depends: list[Any], make: Any) -> dict[str, Estimate]:
+def kept(
+    function: Callable[..., object], depends: list[Any], make: Callable[[], dict[str, Estimate]]
+) -> dict[str, Estimate]:
     """Estimates by name, made once for the same predictions and the same code of `function`."""
-    import json
-    from dataclasses import asdict
 
-    def write(part: Any) -> None:
+    def write(part: Path) -> None:
         part.write_text(json.dumps({name: asdict(one) for name, one in make().items()}), encoding="utf-8")
 
     path = cache.kept("lumbar_fusion", write, cache.key_of(function, function.__name__, *depends), ".json")

@@ -1,0 +1,139 @@
+"""What this chapter measures, written into its results. Each function takes what a run has and keeps its numbers."""
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from medutils.chapters.lumbar_fusion import ablation
+from medutils.chapters.lumbar_fusion.ablation import BASELINES, Cell
+from medutils.chapters.lumbar_fusion.plan import TWO, Setup, names_of
+from medutils.data.lesions import slices_near
+from medutils.evaluation.net_benefit import decision_curve
+from medutils.evidence import Results
+from medutils.training.fused import FusedSet
+from medutils.training.fused_sets import STUDY_SERIES
+from medutils.training.fusion_looks import looked_near, token_weights
+from medutils.training.fusion_trials import AS_IS, AT_RANDOM, LATE, Found, subsets
+from medutils.training.loop import Progress
+
+REFERENCE = "dynamic"  # what the other remedies are held against
+CONDITIONS = {  # findings of the same kind on either side
+    "spinal_canal_stenosis": ("spinal_canal_stenosis",),
+    "neural_foraminal_narrowing": ("left_neural_foraminal_narrowing", "right_neural_foraminal_narrowing"),
+    "subarticular_stenosis": ("left_subarticular_stenosis", "right_subarticular_stenosis"),
+}
+THRESHOLDS = tuple(number / 20 for number in range(1, 15))
+# The clinical question of the decision curve: which discs are read a second time for a herniation.
+QUESTION = "herniation"
+
+
+def named(prefix: str, *words: str) -> str:
+    """A metric's name from words that may hold blanks and signs: letters, digits and `_` alone."""
+    return "_".join([prefix, *(re.sub(r"\W+", "_", word) for word in words)])
+
+
+def trials(results: Results, name: str, found: Found, metrics_of: Sequence[Cell] = ()) -> pd.DataFrame:
+    """Each network asked of each subset, as `<name>_<architecture>_<network>_<left>`; a row a cell for the page."""
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    chosen = list(metrics_of) or list(ablation.cells(found))
+    measured = ablation.measured(found, chosen, resamples, seed)
+    for cell, metrics in measured.items():
+        results.add(named(name, *cell), metrics)
+    results.experiment(
+        name,
+        patients=len(found.data.patients),
+        kind=results.data["kind"],
+        having={series: int(count) for series, count in zip(found.data.series, found.data.present.sum(0), strict=True)},
+        pseudo_error=float(found.trained["pseudo_error"].mean()),
+    )
+    return pd.concat([ablation.as_rows(measured, metric).assign(metric=metric) for metric in ablation.SHOWN])
+
+
+def remedies(results: Results, name: str, found: Found) -> dict[str, float]:
+    """Every remedy and baseline minus `REFERENCE`, and minus late fusion, as they are and where series are missing.
+
+    Kept as `<name>_<architecture>_<network>_<left>_over_<other>`. Returns the smallest differences in AUROC that these
+    patients would have shown, by name.
+    """
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    shown: dict[str, float] = {}
+    for architecture in dict.fromkeys(cell[0] for cell in found.shares):
+        for left in (*("+".join(part) for part in subsets(found.data.series)), AS_IS, AT_RANDOM):
+            for other in (REFERENCE, LATE):
+                if (architecture, other, left) not in found.shares:
+                    continue
+                pairs = ablation.remedies_over(found, architecture, left, other)
+                for network, metrics in ablation.differences(found, pairs, resamples, seed).items():
+                    key = named(name, architecture, network, left, "over", other)
+                    results.add(key, metrics)
+                    shown[key] = ablation.detectable(metrics["auroc_over_targets"])
+    results.experiment(f"{name}_power", detectable=shown)
+    return shown
+
+
+def findings(results: Results, name: str, found: Found, architecture: str, networks: Sequence[str]) -> None:
+    """Each finding by a few networks, with all series that there are: `<name>_<finding>_<network>`."""
+    for network in networks:
+        cell = Cell(architecture, network, AS_IS)
+        each = ablation.by_finding(found, cell, results.parameters["resamples"], results.parameters["seed"])
+        for finding, metrics in each.items():
+            results.add(named(name, finding, network), metrics)
+
+
+def which_series(results: Results, found: Found, architecture: str, network: str) -> pd.DataFrame:
+    """Phantoms: each condition by each subset of the series, mean AUROC of a narrowing within its target.
+
+    Kept as `phantoms_needs_<condition>_<left>`; returns a row a condition and a column a subset.
+    """
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    rows: dict[str, dict[str, float]] = {}
+    for condition, names in CONDITIONS.items():
+        for part in ("+".join(one) for one in subsets(found.data.series)):
+            metrics = ablation.of_findings(found, Cell(architecture, network, part), names, resamples, seed)
+            results.add(named("phantoms_needs", condition, part), metrics)
+            rows.setdefault(condition, {})[part] = metrics["auroc_over_targets"].value
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def looks(results: Results, setup: Setup, data: FusedSet, remedy: str = "modality_dropout") -> None:
+    """Phantoms: the weight on slices within 6 mm of a narrowing, against uniform: `looks_<architecture>_<series>`."""
+    near = slices_near(setup.studies, list(data.patients))
+    for architecture in (name for name in setup.trials.architectures if name != "sets"):
+        weights = token_weights(data, architecture, remedy, setup.trials)  # type: ignore[arg-type]
+        for number, (series, kind) in enumerate(STUDY_SERIES.items()):
+            marked = data.mask[:, number].numpy() & False
+            for study, places in enumerate(near[kind]):
+                marked[study, : len(places)] = places
+            metrics = looked_near(
+                weights[:, number],
+                data.mask[:, number].numpy(),
+                marked,
+                results.parameters["resamples"],
+                results.parameters["seed"],
+            )
+            results.add(named("looks", architecture, series), metrics)
+
+
+def tuned(results: Results, setup: Setup, plain: Found, progress: Progress | None = None) -> None:
+    """Whether T1 features learned from the challenge's T1 slices help: with minus without, as `tuned_<...>`."""
+    data = setup.patients(progress, t1=setup.tuned()).only(TWO)
+    found = setup.run(data, progress)
+    for architecture in setup.trials.architectures:
+        for network in (*names_of(setup.p.remedies), *BASELINES):
+            for left in ("t1+t2", "t1", AS_IS):
+                cell = Cell(architecture, network, left)
+                metrics = ablation.between(
+                    (found, cell), (plain, cell), results.parameters["resamples"], results.parameters["seed"]
+                )
+                results.add(named("tuned", *cell), metrics)
+
+
+def decisions(results: Results, found: Found, architecture: str, network: str) -> pd.DataFrame:
+    """The decision curve of one clinical question: a row a threshold and strategy."""
+    cell = Cell(architecture, network, AS_IS)
+    table = ablation.tables(found, cell, [QUESTION])[QUESTION]
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    curve = decision_curve(table, ablation.task_of(table), THRESHOLDS, resamples, seed)
+    results.experiment("decisions", question=QUESTION, curve=curve.to_dict("records"))
+    return curve

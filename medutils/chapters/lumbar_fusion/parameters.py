@@ -1,0 +1,69 @@
+"""Parameters of the chapter `lumbar_fusion`, and how it finds its data."""
+
+from pydantic import Field
+
+from medutils.chapters import Chapter, Parameters
+from medutils.data.manifest import Located
+
+
+class LumbarFusion(Parameters):
+    """Parameters of `book/lumbar_fusion.ipynb`."""
+
+    data: str = Field("auto", min_length=1, description="auto, phantom, or the folder of your own SPIDER-like patients")
+    parts: str = Field(
+        "spider,phantoms,looks", description="what is computed, with commas between; also three, tuned and noise"
+    )
+    architectures: str = Field("sets,regions,slices", min_length=1, description="networks, with commas between")
+    remedies: str = Field(
+        "nothing,zero,neutral,dynamic,modality_dropout,pseudo",
+        min_length=1,
+        description="ways to live without a series, with commas between",
+    )
+    size: int = Field(96, ge=32, le=512, description="pixels a side of a slice that is embedded")
+    studies: int = Field(64, ge=12, le=5000, description="phantom studies")
+    study_size: int = Field(96, ge=32, le=512, description="pixels a side of a phantom study's slices")
+    epochs: int = Field(30, ge=1, le=1000, description="epochs of each network")
+    folds: int = Field(4, ge=2, le=20, description="folds of the cross-validation by patient")
+    repeats: int = Field(1, ge=1, le=100, description="how often the folds are drawn")
+    seeds: int = Field(1, ge=1, le=100, description="trainings of each network in each fold")
+
+
+def _find_patients(parameters: LumbarFusion) -> Located:
+    from medutils.chapters.lumbar_fusion.plan import check
+    from medutils.data import registry
+
+    check(parameters)
+    return registry.find("spider_midsagittal", parameters.data)
+
+
+CHAPTER = Chapter(
+    number=5,
+    name="lumbar_fusion",
+    title="Lumbar MRI: fusion that survives a missing series",
+    parameters=LumbarFusion,
+    profiles={
+        "smoke": {
+            "parts": "spider",
+            "architectures": "sets",
+            "remedies": "nothing,dynamic",
+            "size": 32,
+            "studies": 12,
+            "study_size": 32,
+            "epochs": 2,
+            "folds": 2,
+            "resamples": 50,
+        },
+        "demo": {},
+        "full": {
+            "parts": "spider,three,phantoms,looks,tuned,noise",
+            "size": 224,
+            "studies": 400,
+            "study_size": 192,
+            "epochs": 50,
+            "folds": 5,
+            "repeats": 3,
+        },
+    },
+    find=_find_patients,
+    datasets=("spider_midsagittal", "rsna_lumbar", "rsna_lumbar_studies", "rsna_lumbar_t1"),
+)
