@@ -227,6 +227,14 @@ class Page:
         html = f'<div class="admonition {kind}"><p class="admonition-title">{escape(title)}</p>{body}</div>'
         display({"text/html": html, "text/plain": "\n".join([title, *lines])}, raw=True)
 
+    def drawing(self, svg: str, alt: str, caption: str) -> None:
+        """Show a drawing that holds no numbers of a run, in the colour of the text around it."""
+        from IPython.display import display
+
+        told = f"<figcaption>{_html(caption)}</figcaption>"
+        html = f'<figure class="drawn"><div role="img" aria-label="{escape(alt)}">{svg}</div>{told}</figure>'
+        display({"text/html": html, "text/plain": f"{alt}\n{caption}"}, raw=True)
+
     def quote(self, quote: Quoted, write_up: Named) -> None:
         """Show words of a write-up, to the letter, with where they stand and a link to what is known of it.
 

@@ -1,8 +1,8 @@
 """Sentences that tell a result twice: what real data gave in the reference run, and what this run gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from math import isnan
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from medutils.evaluation import Estimate, verdict
 from medutils.evidence.reference import Numbers
@@ -10,6 +10,7 @@ from medutils.evidence.reference import Numbers
 if TYPE_CHECKING:
     import pandas as pd
 
+Made = TypeVar("Made", bound=Sized)
 Clause = Callable[[Numbers], str]  # tells a result of a run, without a full stop
 NOT_YET, NOT_RUN = "It has not been run on real data yet.", "This run was not asked for it."
 SAID = {"above": "above 0", "below": "below 0", "holds 0": "not told from 0", "undefined": "not defined"}
@@ -68,3 +69,11 @@ def far_from_real(real: float, run: float, on_what: str, at_most: float = 0.2) -
         return ""
     which = "This run" if on_what == "real data" else f"The {on_what}"
     return f" {which} says otherwise than real data."
+
+
+def real_or_run(
+    make: Callable[[Numbers], Made], real: Numbers, run: Numbers
+) -> tuple[Made, Literal["reference", "run"]]:
+    """What is made of the reference run, or of this run where that has nothing; and which of them it is."""
+    found = make(real)
+    return (found, "reference") if len(found) else (make(run), "run")

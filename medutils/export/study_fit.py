@@ -104,7 +104,7 @@ def fit_study_model(
     Raises `InputError` when the studies are not divided, and what `study_set`, `fit_all` and `save_model` raise.
     """
     data = study_set(studies, embedder(EMBEDDER, size=size), size, progress)
-    train, validation, test = (_rows(studies, data, split) for split in ("train", "validation", "test"))
+    train, validation, test = (rows_of(studies, data, split) for split in ("train", "validation", "test"))
     network = fit_all(data, {"model": Job(data.config(**job))}, train, seed, fitting)["model"].network
     title = "Lumbar stenosis from the MRI series that are there"
     about = study_about(network, data, validation, test, trained_on, title=title, size=size, resamples=resamples)
@@ -112,7 +112,7 @@ def fit_study_model(
     return about
 
 
-def _rows(studies: Studies, data: FusedSet, split: str) -> Rows:
+def rows_of(studies: Studies, data: FusedSet, split: str) -> Rows:
     """Places of the studies of a split among those embedded."""
     named = set(studies.records.loc[studies.records["split"] == split, "patient"])
     rows = np.flatnonzero([patient in named for patient in data.patients])

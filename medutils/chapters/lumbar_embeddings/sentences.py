@@ -1,8 +1,8 @@
 """What a run of the lumbar chapter chooses to say. Each clause takes the numbers of a run."""
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from math import isnan
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -13,8 +13,6 @@ from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
 from medutils.evidence.words import Clause, Folded
 from medutils.tables import markdown_safe
-
-Made = TypeVar("Made", bound=Sized)
 
 LOSS, AREA = "weighted_log_loss", "macro_auroc"
 NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
@@ -34,14 +32,6 @@ def two(n: Numbers, name: str) -> str:
     """Weighted log loss and macro-AUROC of a model."""
     loss, area = n.metric(f"{name}.{LOSS}").value, n.metric(f"{name}.{AREA}").value
     return f"{number(loss, '.3f')} and {number(area, '.3f')}"
-
-
-def real_or_run(
-    make: Callable[[Numbers], Made], real: Numbers, run: Numbers
-) -> tuple[Made, Literal["reference", "run"]]:
-    """What is made of the reference run, or of this run where that has nothing; and which of them it is."""
-    found = make(real)
-    return (found, "reference") if len(found) else (make(run), "run")
 
 
 def mean(values: list[Any]) -> float:

@@ -2,17 +2,26 @@
 
 import re
 from collections.abc import Sequence
+from itertools import permutations
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from medutils.chapters.lumbar_fusion import ablation
+from medutils.chapters.lumbar_fusion import ablation, pseudo, pseudo_numbers
 from medutils.chapters.lumbar_fusion.ablation import BASELINES, Cell
+from medutils.chapters.lumbar_fusion.as_written import concatenated
 from medutils.chapters.lumbar_fusion.plan import TWO, Setup, names_of
 from medutils.data.lesions import slices_near
+from medutils.data.lumbar import load_series
 from medutils.evaluation.net_benefit import decision_curve
 from medutils.evidence import Results
+from medutils.export import About, TrainedOn, study_about
+from medutils.export.study_fit import rows_of
+from medutils.models.fusion import FusionNet, averaged
 from medutils.training.fused import FusedSet
 from medutils.training.fused_sets import STUDY_SERIES
+from medutils.training.fusion import Job, fit_all
 from medutils.training.fusion_looks import looked_near, token_weights
 from medutils.training.fusion_trials import AS_IS, AT_RANDOM, LATE, Found, subsets
 from medutils.training.loop import Progress
@@ -26,6 +35,9 @@ CONDITIONS = {  # findings of the same kind on either side
 THRESHOLDS = tuple(number / 20 for number in range(1, 15))
 # The clinical question of the decision curve: which discs are read a second time for a herniation.
 QUESTION = "herniation"
+KEPT = (REFERENCE, LATE)  # networks whose predictions are written beside the results
+TAKEN, TITLE = "slices", "Lumbar stenosis from the MRI series that are there"  # of the model to take away
+HELD = 1  # of five parts of the patients, for each seed, that autoencoders are tested on
 
 
 def named(prefix: str, *words: str) -> str:
@@ -40,6 +52,10 @@ def trials(results: Results, name: str, found: Found, metrics_of: Sequence[Cell]
     measured = ablation.measured(found, chosen, resamples, seed)
     for cell, metrics in measured.items():
         results.add(named(name, *cell), metrics)
+    for cell in chosen:
+        if cell.left == AS_IS and cell.network in KEPT:
+            rows = ablation.pooled(found, cell).assign(model=named(name, *cell), rows=ablation.SPLIT)
+            results.predictions.append(rows)
     results.experiment(
         name,
         patients=len(found.data.patients),
@@ -50,24 +66,34 @@ def trials(results: Results, name: str, found: Found, metrics_of: Sequence[Cell]
     return pd.concat([ablation.as_rows(measured, metric).assign(metric=metric) for metric in ablation.SHOWN])
 
 
+def losses(results: Results, name: str, found: Found) -> None:
+    """What studies that have all series lose with some of them: `<name>_<architecture>_<left>_over_all`."""
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    whole, *parts = ("+".join(part) for part in subsets(found.data.series))
+    for architecture in dict.fromkeys(cell[0] for cell in found.shares):
+        pairs = {part: (Cell(architecture, REFERENCE, part), Cell(architecture, REFERENCE, whole)) for part in parts}
+        for part, metrics in ablation.differences(found, pairs, resamples, seed).items():
+            results.add(named(name, architecture, part, "over_all"), metrics)
+
+
 def remedies(results: Results, name: str, found: Found) -> dict[str, float]:
-    """Every remedy and baseline minus `REFERENCE`, and minus late fusion, as they are and where series are missing.
+    """Every remedy and baseline minus `REFERENCE`, and where series are missing at random minus late fusion, too.
 
     Kept as `<name>_<architecture>_<network>_<left>_over_<other>`. Returns the smallest differences in AUROC that these
     patients would have shown, by name.
     """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     shown: dict[str, float] = {}
-    for architecture in dict.fromkeys(cell[0] for cell in found.shares):
-        for left in (*("+".join(part) for part in subsets(found.data.series)), AS_IS, AT_RANDOM):
-            for other in (REFERENCE, LATE):
-                if (architecture, other, left) not in found.shares:
-                    continue
-                pairs = ablation.remedies_over(found, architecture, left, other)
-                for network, metrics in ablation.differences(found, pairs, resamples, seed).items():
-                    key = named(name, architecture, network, left, "over", other)
-                    results.add(key, metrics)
-                    shown[key] = ablation.detectable(metrics["auroc_over_targets"])
+    asked = [("+".join(part), REFERENCE) for part in subsets(found.data.series)]
+    for left, other in (*asked, (AS_IS, REFERENCE), (AT_RANDOM, REFERENCE), (AT_RANDOM, LATE)):
+        for architecture in dict.fromkeys(cell[0] for cell in found.shares):
+            if (architecture, other, left) not in found.shares:
+                continue
+            pairs = ablation.remedies_over(found, architecture, left, other)
+            for network, metrics in ablation.differences(found, pairs, resamples, seed).items():
+                key = named(name, architecture, network, left, "over", other)
+                results.add(key, metrics)
+                shown[key] = ablation.detectable(metrics["auroc_over_targets"])
     results.experiment(f"{name}_power", detectable=shown)
     return shown
 
@@ -127,6 +153,58 @@ def tuned(results: Results, setup: Setup, plain: Found, progress: Progress | Non
                     (found, cell), (plain, cell), results.parameters["resamples"], results.parameters["seed"]
                 )
                 results.add(named("tuned", *cell), metrics)
+
+
+def pseudo_modality(results: Results, data: FusedSet, progress: Progress | None = None) -> None:
+    """The write-up's own pseudo-modality learning, one fault at a time, on the mean embedding of each series.
+
+    As the embeddings are (`pseudo_<...>`), as large as the write-up's (`pseudo_large_<...>`), and asked for an absent
+    series (`absent_<...>`); see `pseudo_numbers`.
+    """
+    kinds = [name for number, name in enumerate(data.series) if data.present[:, number].sum() >= pseudo.FIFTHS]
+    means = {}
+    for name in kinds:
+        number = data.series.index(name)
+        rows = data.present[:, number].numpy()
+        values = averaged(data.x[rows][:, [number]], data.mask[rows][:, [number]])[:, 0].numpy()
+        means[name] = pd.DataFrame(values, index=pd.Index(np.array(data.patients, object)[rows]))
+    seeds = list(range(results.parameters["repeats"]))
+    rows_of = concatenated(means)
+    found = pseudo.all_given_back(rows_of, seeds, HELD, progress=progress)
+    pseudo_numbers.judge_given_back(results, found)
+    large = concatenated(means, pseudo_numbers.written_mean_square())
+    pseudo_numbers.judge_given_back(
+        results,
+        pseudo.all_given_back(large, seeds, HELD, names=pseudo_numbers.LARGE, progress=progress),
+        "pseudo_large",
+    )
+    pairs = [pair for pair in permutations(TWO) if set(pair) <= set(kinds)]
+    asked = {pair: pseudo.all_of_absent(rows_of, pair, seeds, HELD, progress=progress) for pair in pairs}
+    pseudo_numbers.judge_of_absent(results, asked)
+
+
+def dropped(results: Results, folder: Path | None) -> None:
+    """What the notebook's own numbers say, and which studies of the challenge's table its test looks at."""
+    pseudo_numbers.judge_notebook(results, None if folder is None else load_series(folder).records)
+
+
+def model(results: Results, setup: Setup, data: FusedSet) -> tuple[FusionNet, About]:
+    """A network of phantom studies to take away, calibrated, with what each missing series costs it.
+
+    It learns from the studies of the split's training side, is calibrated on the validation studies and measured on the
+    test studies.
+    """
+    train, validation, test = (rows_of(setup.studies, data, split) for split in ("train", "validation", "test"))
+    config = data.config(architecture=TAKEN, missing="modality_dropout")
+    network = fit_all(data, {"model": Job(config)}, train, setup.p.seed, setup.trials.fitting)["model"].network
+    located = setup.studies.located
+    trained_on = TrainedOn(name=located.name, kind="phantom", sha256=data.fingerprint)
+    about = study_about(
+        network, data, validation, test, trained_on, title=TITLE, size=setup.p.study_size, resamples=setup.p.resamples
+    )
+    results.add("model", dict(about.metrics))
+    results.experiment("model", train=len(train), test=len(test))
+    return network, about
 
 
 def decisions(results: Results, found: Found, architecture: str, network: str) -> pd.DataFrame:

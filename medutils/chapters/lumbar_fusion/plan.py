@@ -22,7 +22,7 @@ from medutils.training.grading import FINE_TUNED, Course, train
 from medutils.training.loop import Progress
 from medutils.training.tuned import tuned_embedder
 
-PARTS = ("spider", "three", "phantoms", "looks", "tuned", "noise")
+PARTS = ("spider", "three", "phantoms", "looks", "tuned", "noise", "pseudo", "model")
 TWO = ("t1", "t2")  # the series that nearly all patients have
 
 
