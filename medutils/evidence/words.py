@@ -50,6 +50,13 @@ def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str, needs: st
     return " ".join(missing if lack else told for (told, _, missing), lack in zip(parts, lacks, strict=True))
 
 
+def on_phantoms(clause: Clause, reference: Numbers, run: Numbers, needs: str) -> str:
+    """As `on_both`, of what both runs took from phantom studies: the reference run, then this one."""
+    runs = (("the reference run", reference), ("this run", run))
+    told = [f"In {name}, on phantom studies, {clause(of)}." for name, of in runs if not isnan(_number(of, needs))]
+    return " ".join(told) or NOT_RUN
+
+
 def _number(numbers: Numbers, name: str) -> float:
     return numbers.number(name) if "/" in name else numbers.metric(name).value
 

@@ -100,7 +100,7 @@ def study_set(studies: Studies, embedder: Embedder, size: int = 224, progress: P
         for number, kind in enumerate(STUDY_SERIES.values()):
             of = places.get((name, kind), [])
             x[study, number, : len(of)], mask[study, number, : len(of)] = values[of], True
-    y = graded.loc[names].apply(lambda column: pd.Index(GRADES).get_indexer(column)).to_numpy(np.int64)
+    y = graded.loc[names].apply(lambda column: pd.Index(GRADES).get_indexer(column)).to_numpy(np.int64, copy=True)
     targets = tuple(graded.columns)
     findings = tuple(name.rsplit("_", 2)[0] for name in targets)
     classes = (GRADES,) * len(targets)

@@ -68,6 +68,11 @@ def told(change: Estimate) -> str:
     return f"{change}, {said[verdict(change)]}"
 
 
+def _start(clause: str) -> str:
+    """A clause as the start of a sentence."""
+    return clause[:1].upper() + clause[1:]
+
+
 def origin(spider: Spider, on_what: str) -> str:
     """What this run was made from."""
     if on_what == "phantom":
@@ -89,14 +94,14 @@ def answer(n: Numbers) -> str:
     return (
         f"A network that fuses T1 and T2 of {number(n.number('spider/patients'), '.0f')} real patients ranks discs by "
         f"whether a finding is there with an AUROC of {whole}; shares by disc, without a picture, have "
-        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{lost(n)}.** {_gains(n)}"
+        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{_start(lost(n))}.** {_gains(n)}"
     )
 
 
 def lost(n: Numbers) -> str:
     """What is lost with a series."""
     return (
-        f"Without T2 AUROC changes by {area(n, 'spider', MAIN, 't1', 'over_all')}, without T1 by "
+        f"without T2 AUROC changes by {area(n, 'spider', MAIN, 't1', 'over_all')}, without T1 by "
         f"{area(n, 'spider', MAIN, 't2', 'over_all')}"
     )
 
@@ -135,9 +140,9 @@ def takeaways(n: Numbers) -> list[str]:
     """What a reader should keep, each with its number; empty without a reference run."""
     if isnan(area(n, "spider", MAIN, REFERENCE, "t1+t2").value):
         return []
-    said = [f"{_of_both(n)}.", f"{powered(n)[:1].upper()}{powered(n)[1:]}."]
+    said = [f"{_of_both(n)}.", f"{_start(powered(n))}."]
     if not isnan(area(n, "tuned", MAIN, REFERENCE, "t1").value):
-        said.append(f"{tuned(n)[:1].upper()}{tuned(n)[1:]}.")
+        said.append(f"{_start(tuned(n))}.")
     asked = n.metric("absent_t1_t2_ridge.relative")
     if not isnan(asked.value):
         said.append(
@@ -241,13 +246,13 @@ def needed(n: Numbers) -> str:
     """Which series shows which condition, on phantom studies."""
     table = needs(n)
     if not len(table):
-        return "no phantom study was asked"
+        return "no phantom study was asked about"
     parts = []
     for name, row in table[[*PARTS_OF_STUDY.values()][:3]].iterrows():
         best = str(row.idxmax())
         others = ", ".join(f"{value:.2f}" for value in row.drop(best))
         parts.append(f"the {name} by the {best} ({row[best]:.2f}; the others {others})")
-    return f"of phantom studies a single series shows {'; '.join(parts)}"
+    return f"of single series one tells most, {', '.join(parts)}"
 
 
 def looked(n: Numbers) -> str:
@@ -262,8 +267,8 @@ def looked(n: Numbers) -> str:
                 f"{n.metric(key('looks', 'slices', series) + '.over_uniform')})"
             )
     if not parts:
-        return "attention was not looked at"
-    return f"of the attention of phantom studies this much lies within 6 mm of a narrowing: {'; '.join(parts)}"
+        return "no attention was looked at"
+    return f"of the attention this much lies within 6 mm of a narrowing: {'; '.join(parts)}"
 
 
 def tuned(n: Numbers) -> str:
@@ -316,7 +321,7 @@ def modelled(n: Numbers) -> str:
     """What the exported model costs without a series."""
     return (
         f"the exported model has a weighted log loss of {n.metric('model.weighted_log_loss')} on "
-        f"{number(n.number('model/test'), '.0f')} phantom studies that it did not learn from"
+        f"{number(n.number('model/test'), '.0f')} studies that it did not learn from"
     )
 
 
