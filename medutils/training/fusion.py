@@ -141,7 +141,7 @@ def fit_all(
     ready = prepared or prepare(data, train, first.features)
     with one_thread():
         learned, held = (torch.from_numpy(rows) for rows in _held_out(train, fitting.held_out, seed))
-        autoencoders = {
+        autoencoders: dict[str, Predicted] = {
             kind: train_pseudo(ready.averages, data.present, learned, held, kind, seed)
             for kind in dict.fromkeys(one.config.pseudo for one in jobs.values() if one.config.missing == "pseudo")
         }
@@ -310,7 +310,7 @@ def _trained(
         for rows in order.split(fitting.batch_size):
             draws = _Draws.of(batch.core.config, len(rows), random)
             optimiser.zero_grad()
-            batch.losses(rows, draws).sum().backward()  # type: ignore[no-untyped-call]
+            batch.losses(rows, draws).sum().backward()
             optimiser.step()
             with torch.no_grad():
                 for part in parameters.values():
