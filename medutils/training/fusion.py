@@ -22,6 +22,7 @@ from medutils.training.loop import one_thread
 from medutils.training.pseudo import Predicted, train_pseudo
 
 MOST_TOKENS = 20_000  # that principal components are learned from
+LEAST_SPREAD = 1e-3  # of the largest deviation: below it a direction is one in which few studies do not differ
 WHOLE = "nothing"  # the way to live without a series that learns from whole studies only
 
 
@@ -104,14 +105,15 @@ def prepare(data: FusedSet, train: Rows, features: int) -> Prepared:
         rows = torch.from_numpy(train)[data.present[train, number]]
         if not len(rows):
             continue
-        there = data.mask[rows, number]
-        averages = averaged(data.x[rows, number][:, None], there[:, None])[:, 0]
+        mask = data.mask[rows, number]
+        averages = averaged(data.x[rows, number][:, None], mask[:, None])[:, 0]
         mean[number] = averages.mean(0)
-        tokens = data.x[rows, number][there]
+        tokens = data.x[rows, number][mask]
         step = -(-len(tokens) // MOST_TOKENS)
         found = _principal(tokens[::step] - mean[number], features)
         spread = ((averages - mean[number]) @ found).square().mean(0).sqrt()
-        components[number, :, : found.shape[1]] = found / spread.clamp(min=1e-6)
+        there = spread > LEAST_SPREAD * spread.max()
+        components[number, :, : found.shape[1]] = torch.where(there, found / spread, 0.0)
     return Prepared(mean, components, _reduced(data.x, data.mask, mean, components), data.mask)
 
 
@@ -139,7 +141,7 @@ def fit_all(
     ready = prepared or prepare(data, train, first.features)
     with one_thread():
         learned, held = (torch.from_numpy(rows) for rows in _held_out(train, fitting.held_out, seed))
-        autoencoders = {
+        autoencoders: dict[str, Predicted] = {
             kind: train_pseudo(ready.averages, data.present, learned, held, kind, seed)
             for kind in dict.fromkeys(one.config.pseudo for one in jobs.values() if one.config.missing == "pseudo")
         }
@@ -308,7 +310,7 @@ def _trained(
         for rows in order.split(fitting.batch_size):
             draws = _Draws.of(batch.core.config, len(rows), random)
             optimiser.zero_grad()
-            batch.losses(rows, draws).sum().backward()  # type: ignore[no-untyped-call]
+            batch.losses(rows, draws).sum().backward()
             optimiser.step()
             with torch.no_grad():
                 for part in parameters.values():

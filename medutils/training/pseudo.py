@@ -39,7 +39,7 @@ def train_pseudo(
         for _ in range(EPOCHS):
             network.train()
             optimiser.zero_grad()
-            _loss(network, values[train], present[train]).backward()  # type: ignore[no-untyped-call]
+            _loss(network, values[train], present[train]).backward()
             optimiser.step()
             error = hidden_error(network, values[held_out], present[held_out])
             if error < best:

@@ -119,6 +119,13 @@ def test_average_embeddings_of_training_studies_are_standardised() -> None:
         torch.testing.assert_close(values.square().mean(0), torch.ones(3), atol=1e-3, rtol=0)
 
 
+def test_few_studies_do_not_blow_up_what_they_do_not_differ_in() -> None:
+    data = fused()
+    one_token = replace(data, x=data.x[:, :, :1], mask=data.mask[:, :, :1])
+    ready = prepare(one_token, TRAIN[:4], 6)  # at most three directions in which four studies differ
+    assert ready.x.abs().max() < 100
+
+
 @pytest.mark.parametrize("kind", get_args(Pseudo))
 def test_an_autoencoder_predicts_a_series_that_follows_from_another(kind: Pseudo) -> None:
     rng = torch.Generator().manual_seed(0)
