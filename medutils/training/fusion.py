@@ -93,6 +93,7 @@ class Prepared:
         object.__setattr__(self, "averages", averaged(self.x, self.mask))
 
 
+@one_thread()  # so that the number of cores changes no result
 def prepare(data: FusedSet, train: Rows, features: int) -> Prepared:
     """Learn the reduction from training studies, and apply it to all.
 

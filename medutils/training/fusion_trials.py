@@ -22,7 +22,7 @@ from medutils.models.fusion import FusionConfig, Kind, Missing
 from medutils.tables import check_predictions
 from medutils.training.fused import FusedSet, Rows
 from medutils.training.fusion import Fitted, Fitting, Job, Prepared, fit_all, prepare, probabilities_of
-from medutils.training.loop import Progress
+from medutils.training.loop import Progress, one_thread
 from medutils.training.workers import each_apart
 
 Floats = NDArray[np.float32]
@@ -183,6 +183,7 @@ def _kept(path: Path, data: FusedSet, trials: Trials, folds: Rows, repeat: int, 
     cache.kept(KIND, make, path.stem, path.suffix)
 
 
+@one_thread()  # so that the number of cores changes no result
 def _fold(data: FusedSet, trials: Trials, folds: Rows, repeat: int, fold: int) -> dict[str, NDArray[Any]]:
     """All that one fold gives, by name: arrays `kind|architecture|network|left|seed`."""
     train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
