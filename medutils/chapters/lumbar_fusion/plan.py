@@ -87,7 +87,9 @@ def names_of(text: str) -> list[str]:
 
 
 def check(p: LumbarFusion) -> None:
-    """Raise `InputError` for a part, a network or a remedy that there is not."""
+    """Raise `InputError` for a part, a network or a remedy that there is not, and for a split, which is not used."""
+    if p.split:
+        raise InputError(f"split: found '{p.split}'; expected none: this chapter holds out every patient once")
     known = {"parts": PARTS, "architectures": get_args(Kind), "remedies": get_args(Missing)}
     for parameter, names in known.items():
         for name in names_of(getattr(p, parameter)):

@@ -1,26 +1,22 @@
-"""What the chapter is told: parts, networks and remedies that there are, profiles that hold."""
+"""What the chapter refuses before it computes anything."""
 
 import pytest
 
-from medutils.chapters.lumbar_fusion.parameters import CHAPTER, LumbarFusion
+from medutils.chapters import resolve
 from medutils.chapters.lumbar_fusion.plan import check
 from medutils.errors import InputError
 
 
-@pytest.mark.parametrize("profile", CHAPTER.profiles)
-def test_every_profile_can_be_run(profile: str) -> None:
-    check(LumbarFusion(**{"profile": profile, **CHAPTER.profiles[profile]}))
-
-
 @pytest.mark.parametrize(
-    ("parameter", "value", "said"),
+    ("given", "words"),
     [
-        ("parts", "spider,other", "parts: found 'other'"),
-        ("architectures", "sets,unet", "architectures: found 'unet'"),
-        ("remedies", "hope", "remedies: found 'hope'"),
-        ("remedies", " , ", "remedies: found none"),
+        ({"parts": "spider,tables"}, "parts: found 'tables'; expected some of spider"),
+        ({"architectures": "stacks"}, "architectures: found 'stacks'; expected some of sets"),
+        ({"remedies": "zeros"}, "remedies: found 'zeros'; expected some of nothing, zero"),
+        ({"remedies": " , "}, "remedies: found none"),
+        ({"split": "mine.json"}, "split: found 'mine.json'; expected none"),
     ],
 )
-def test_what_there_is_not_is_refused(parameter: str, value: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        check(LumbarFusion(**{parameter: value}))
+def test_a_name_that_there_is_not_is_refused(given: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        check(resolve("lumbar_fusion", given))
