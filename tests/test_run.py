@@ -35,7 +35,7 @@ def test_a_table_is_checked_before_the_notebook_starts(tmp_path: Path, monkeypat
 
 
 def test_a_chapter_that_holds_out_every_patient_takes_no_split(tmp_path: Path):
-    with pytest.raises(InputError, match="split: found .*; expected none"):
+    with pytest.raises(InputError, match=r"split: found .*; expected none"):
         run_chapter("lumbar_fusion", {"data": "phantom", "split": "split.json"}, tmp_path / "asked", "smoke")
     assert list(tmp_path.iterdir()) == []
 
