@@ -1,7 +1,6 @@
 """A cluster of Dask: one that is there, or one on this machine for as long as a sweep lasts."""
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +9,15 @@ from typing import TYPE_CHECKING
 from joblib import cpu_count
 
 from medutils.errors import InputError
+from medutils.files import held
+from medutils.run import temporary
 
 if TYPE_CHECKING:
     from distributed import Client
 
 MEMORY_OF_A_RUN = 2 * 10**9  # bytes that a worker should have: what a chapter on images takes on the demo profile
+DASHBOARD = "127.0.0.1:8787"  # another port where that is taken
+CONFIGURATION = {"distributed.scheduler.allowed-failures": 1}  # a point that ends two workers is at fault itself
 PATIENCE = 10.0  # seconds that a scheduler gets to answer
 
 
@@ -43,17 +46,9 @@ def connected(workers: int = 0, scheduler: str = "", memory: str = "") -> Iterat
     memory: of each worker here, such as `4GB`; by default its share of the machine's. Every process that is started
     here has ended afterwards. Raises `InputError` where no scheduler answers.
     """
-    import dask
-
-    quiet = {"distributed.admin.log-format": "", "distributed.logging.distributed": "critical"}
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what went wrong is told in sentences of our own
-    with dask.config.set(quiet):
-        if scheduler:
-            with _there(scheduler) as cluster:
-                yield cluster
-        else:
-            with _here(workers or fitting(), memory) as cluster:
-                yield cluster
+    with _there(scheduler) if scheduler else _here(workers or fitting(), memory) as cluster:
+        yield cluster
 
 
 def fitting() -> int:
@@ -79,21 +74,21 @@ def _there(scheduler: str) -> Iterator[Cluster]:
 
 @contextmanager
 def _here(workers: int, memory: str) -> Iterator[Cluster]:
-    from dask.utils import parse_bytes
+    import dask
     from distributed import Client, LocalCluster
 
     try:
-        limit = parse_bytes(memory) if memory else "auto"
+        limit = dask.utils.parse_bytes(memory) if memory else "auto"
     except ValueError:
         raise InputError(f"--memory: found '{memory}'; expected an amount such as 4GB") from None
     with (
-        tempfile.TemporaryDirectory(prefix="medutils-sweep-") as folder,
+        held(temporary(), "medutils-sweep-") as folder,
+        dask.config.set({**CONFIGURATION, "temporary-directory": str(folder)}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=limit,
-            dashboard_address="127.0.0.1:8787",
-            local_directory=folder,
+            dashboard_address=DASHBOARD,
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 RUNS, FAILED, POINT = "runs", "failed.json", "point.json"  # what lies in a sweep's place, and in a run's folder
 WORDS = ("", "auto", "phantom", "openml")  # what names data, and is no path
 TRIES = 2  # of a point
-AHEAD = 2  # points out for each thread of a worker: one that runs and one that waits
 TICK = 0.5  # seconds between two looks at the cluster
 
 
@@ -151,12 +150,15 @@ class _Sweeping:
         return self.cluster.client
 
     def run(self, points: Sequence[Point]) -> None:
-        """Send the points out, a few more at a time than there are threads, and take in what comes back."""
+        """Send out as many points as there are threads, and another for each that comes back.
+
+        None waits on a worker: Dask would take it for the one that ended that worker.
+        """
         ahead = deque(_Try(point) for point in points)
         with self.display.sweeping(self.swept, self.cluster.dashboard), self._released():
             while ahead or self.out:
                 threads = self._threads()
-                while ahead and len(self.out) < max(1, AHEAD * sum(threads.values())):
+                while ahead and len(self.out) < max(1, sum(threads.values())):
                     self._send(ahead.popleft(), threads)
                 self.display.update(self.swept, min(len(self.out), sum(threads.values())))
                 with suppress(queue.Empty):

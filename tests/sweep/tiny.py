@@ -2,8 +2,12 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -38,6 +42,8 @@ CHAPTER = Chapter(99, "tiny", "Tiny", Tiny, {"smoke": {}, "demo": {}, "full": {}
 # Imports nothing of the package: starting a kernel is all the time it takes.
 CELL = """
 import json, os, signal, time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 if act.startswith("touch "):
     Path(act.split()[1], f"{level:g}-{os.getpid()}").touch()
@@ -48,7 +54,7 @@ if act == "kill" and level == 13:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
 if act == "fill" and level == 13:
-    held = bytearray(3_000_000_000)
+    held = bytearray(1_500_000_000)
     held[::4096] = b"1" * len(held[::4096])
     time.sleep(60)
 if act == "data":
@@ -59,7 +65,8 @@ found = {"chapter": "tiny", "profile": profile, "seed": seed, "seconds": 0.1,
          "data": {"name": Path(data).stem, "kind": "phantom", "sha256": ""},
          "parameters": {"profile": profile, "data": data, "seed": seed, "level": level, "act": act},
          "versions": {"medutils": "0"}, "experiments": {},
-         "metrics": {"network.auroc": {"value": auroc, "low": auroc - 0.01, "high": auroc + 0.01, "n": 9, "split": "test"}}}
+         "metrics": {"network.auroc": {"value": auroc, "low": auroc - 0.01, "high": auroc + 0.01, "n": 9,
+                                       "split": "test"}}}
 Path(out, "results.json").write_text(json.dumps(found))
 Path(out, "predictions.csv").write_text("record_id,patient,y_true,prob_a,prob_b,model,rows\\n")
 """
@@ -136,3 +143,32 @@ class Machine:
             except psutil.Error:
                 continue
         return found
+
+
+@contextmanager
+def cluster(machine: Machine) -> Iterator[str]:
+    """The address of a scheduler with two workers: each a process with a folder and a cache of its own."""
+    port = _free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    dask = str(Path(sys.executable).with_name("dask"))
+    started = [machine.start(dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")]
+    for number in range(2):
+        folder = machine.folder / f"worker{number}"
+        folder.mkdir()
+        command = (dask, "worker", address, "--nthreads", "1", "--no-dashboard", "--death-timeout", "60")
+        started.append(machine.start(*command, cwd=folder, XDG_CACHE_HOME=str(folder / "cache")))
+    try:
+        while subprocess.run(["bash", "-c", f"echo >/dev/tcp/127.0.0.1/{port}"], capture_output=True).returncode:
+            time.sleep(0.2)
+        yield address
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.communicate(timeout=60)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
