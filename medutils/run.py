@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
+from joblib import cpu_count
 
 from medutils import cache
 from medutils.chapters import Chapter, Parameters, all_chapters, get_chapter, resolve
@@ -31,6 +32,7 @@ KEY = "key.txt"
 LOCK = ".medutils-run.lock"
 GRACE = 3.0  # seconds that a kernel gets to end
 CORES = ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # how many cores torch, scikit-learn and joblib take
+MEMORY = 2 * 10**9  # bytes that a run should have: what a chapter on images takes on the demo profile
 ASKED_EVERY = 0.5  # seconds between two questions whether a run is to go on
 REQUIREMENTS = ROOT / "requirements.txt"  # every executed page rests on it
 
@@ -265,29 +267,57 @@ def notebook_sources(notebook: Path, *modules: str, left_out: Collection[str] = 
     return cache.sources_of({*modules, *cache.imports_of("\n".join(cells))}, left_out)
 
 
-def run_if_changed(
-    name: str,
-    given: Mapping[str, Any],
-    out: Path,
-    profile: str | None = None,
-    progress: bool = True,
-    under: Supervision = ALONE,
-) -> bool:
-    """Run a chapter for the site unless `out` holds what the same inputs gave before; True when it was run."""
+@dataclass(frozen=True)
+class Executed:
+    """An executed notebook of the site: the folder `out` that holds it, under which key, and how it is made anew."""
+
+    name: str
+    out: Path
+    key: str
+    outputs: tuple[str, ...]
+    execute: Callable[[bool, Supervision], object]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the folder lacks what this key gives."""
+        stamp = self.out / KEY
+        kept = stamp.is_file() and stamp.read_text() == self.key
+        return not (kept and all((self.out / output).is_file() for output in self.outputs))
+
+    def run(self, progress: bool = True, under: Supervision = ALONE) -> bool:
+        """Make it unless it is there; True when it was made."""
+        outputs = [self.out / output for output in self.outputs]
+        return cache.unless_made(self.out / KEY, self.key, outputs, lambda: self.execute(progress, under))
+
+
+def executed_chapter(name: str, given: Mapping[str, Any], out: Path, profile: str | None = None) -> Executed:
+    """A chapter for the site. Raises `InputError` for parameters or data that cannot be used."""
     key = chapter_key(get_chapter(name), resolve(name, given, profile))
-    run = partial(run_chapter, name, given, out, profile, progress, renderer="book", under=under)
-    return cache.unless_made(out / KEY, key, [out / output for output in OUTPUTS], run)
+    return Executed(
+        name,
+        out,
+        key,
+        OUTPUTS,
+        lambda progress, under: run_chapter(name, given, out, profile, progress, "book", under),
+    )
 
 
-def run_page_if_changed(notebook: Path, out: Path, progress: bool = True, under: Supervision = ALONE) -> bool:
-    """The same for a page that is a notebook without parameters, over the numbers and the titles of all chapters."""
+def executed_page(notebook: Path, out: Path) -> Executed:
+    """A page that is a notebook without parameters, over the numbers and the titles of all chapters."""
     numbers = [path for folder in ("reported", "reference") for path in (BOOK / folder).glob("*.*")]
     titles = filter(None, (cache.file_of(chapter.parameters.__module__) for chapter in all_chapters().values()))
     key = cache.hash_of([*notebook_sources(notebook), notebook, *numbers, *titles, REQUIREMENTS])
 
-    def run() -> None:
+    def execute(progress: bool, under: Supervision) -> None:
         with scratch(out) as part, alone(out):
             _papermill(notebook, {}, part, progress, "book", under)
             (part / NOTEBOOK).replace(out / NOTEBOOK)
 
-    return cache.unless_made(out / KEY, key, [out / NOTEBOOK], run)
+    return Executed(notebook.stem, out, key, (NOTEBOOK,), execute)
+
+
+def fitting() -> int:
+    """How many runs this machine has cores and memory for at once."""
+    import psutil
+
+    return max(1, min(cpu_count(), psutil.virtual_memory().available // MEMORY))

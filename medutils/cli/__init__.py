@@ -94,6 +94,34 @@ def sweep(
 
 
 @app.command()
+def runs(
+    place: Annotated[Path, typer.Argument(help="The folder of a sweep, or any folder with runs below it.")],
+    where: Annotated[str, typer.Option(help='Only runs that fit, such as "auroc > .9 and epochs == 50".')] = "",
+    model: Annotated[str, typer.Option(help="The model whose metrics a bare name such as auroc means.")] = "",
+    show: Annotated[str, typer.Option(help="The metrics to show, with commas between them.")] = "auroc",
+    sort: Annotated[str, typer.Option(help="A parameter or metric to sort by, the highest first.")] = "",
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="RUN RUN", help="Compare two runs, paired by patient where possible."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the whole table, or the comparison, to this file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+) -> None:
+    """List, filter and compare runs: parameters, metrics with their intervals, seconds, versions."""
+    from medutils.cli.runs import show_comparison, show_runs
+    from medutils.runs import export
+
+    place = place.expanduser().resolve()
+    if compare:
+        table = show_comparison(place, compare, model)
+    else:
+        table = show_runs(place, where, model, [name.strip() for name in show.split(",") if name.strip()], sort)
+    export(table, csv, parquet)
+    for path in filter(None, (csv, parquet)):
+        print(path)
+
+
+@app.command()
 def chapters() -> None:
     """List the chapters and what each can be told: type, default, range and meaning."""
     from rich.console import Console

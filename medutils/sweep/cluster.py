@@ -10,12 +10,11 @@ from joblib import cpu_count
 
 from medutils.errors import InputError
 from medutils.files import held
-from medutils.run import temporary
+from medutils.run import fitting, temporary
 
 if TYPE_CHECKING:
     from distributed import Client
 
-MEMORY_OF_A_RUN = 2 * 10**9  # bytes that a worker should have: what a chapter on images takes on the demo profile
 DASHBOARD = "127.0.0.1:8787"  # another port where that is taken
 CONFIGURATION = {"distributed.scheduler.allowed-failures": 1}  # a point that ends two workers is at fault itself
 PATIENCE = 10.0  # seconds that a scheduler gets to answer
@@ -49,13 +48,6 @@ def connected(workers: int = 0, scheduler: str = "", memory: str = "") -> Iterat
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what went wrong is told in sentences of our own
     with _there(scheduler) if scheduler else _here(workers or fitting(), memory) as cluster:
         yield cluster
-
-
-def fitting() -> int:
-    """How many runs this machine has cores and memory for at once."""
-    import psutil
-
-    return max(1, min(cpu_count(), psutil.virtual_memory().available // MEMORY_OF_A_RUN))
 
 
 @contextmanager
