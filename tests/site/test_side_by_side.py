@@ -145,10 +145,9 @@ cli.main()
 
 @pytest.mark.slow
 def test_an_interrupt_ends_all_that_run(tmp_path: Path):
-    cell = nbformat.v4.new_code_cell(
-        f"import os, time\nfrom pathlib import Path\nPath({str(tmp_path)!r}, f'at{{os.getpid()}}').touch()\ntime.sleep(600)",
-        id="work",
-    )
+    lines = ("import os, time", "from pathlib import Path", "time.sleep(600)")
+    touch = f"Path({str(tmp_path)!r}, f'at{{os.getpid()}}').touch()"
+    cell = nbformat.v4.new_code_cell("\n".join([*lines[:2], touch, lines[2]]), id="work")
     kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), tmp_path / "page.ipynb")
     process = subprocess.Popen(

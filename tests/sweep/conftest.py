@@ -4,9 +4,11 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import machine as machines
 import psutil
 import pytest
-import tiny
+
+from bench import tiny
 
 
 @pytest.fixture(scope="session")
@@ -15,9 +17,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def machine(root: Path, tmp_path: Path) -> Iterator[tiny.Machine]:
+def machine(root: Path, tmp_path: Path) -> Iterator[machines.Machine]:
     """At the end its own processes are ended, whatever a test left."""
-    machine = tiny.Machine(root, tmp_path)
+    machine = machines.Machine(root, tmp_path)
     yield machine
     for process in machine.processes():
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny import COMMAND, Machine, cluster
+from machine import COMMAND, Machine, cluster
 
 pytestmark = pytest.mark.slow
 SECONDS = 900  # for what takes ten on an idle machine

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny import COMMAND, Machine, cluster
+from machine import COMMAND, Machine, cluster
 
 from medutils.data.spine import find_spine
 
