@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,10 @@ OUTPUTS = (NOTEBOOK, "results.json", "predictions.csv")
 KEY = "key.txt"
 LOCK = ".medutils-run.lock"
 GRACE = 3.0  # seconds that a kernel gets to end
-CORES = ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # how many cores torch, scikit-learn and joblib take
+# How many cores torch, scikit-learn and joblib take.
+CORES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+# Reads until whoever started it is gone, however that was, and ends a process group then.
+GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
 MEMORY = 2 * 10**9  # bytes that a run should have: what a chapter on images takes on the demo profile
 ASKED_EVERY = 0.5  # seconds between two questions whether a run is to go on
 REQUIREMENTS = ROOT / "requirements.txt"  # every executed page rests on it
@@ -203,13 +207,32 @@ def _kernel(environment: Mapping[str, str]) -> Iterator["KernelManager"]:
         kernel = AsyncKernelManager(
             kernel_name="python3", transport="ipc", ip=f"{own}/kernel", connection_file=f"{own}/kernel.json"
         )
-        own_variables = {**environment, "IPYTHONDIR": f"{own}/ipython"}
+        guards: list[subprocess.Popen[bytes]] = []
         # Runs side by side share this process's variables, so that a kernel is given its own.
-        kernel.start_kernel = partial(kernel.start_kernel, env=own_variables)
+        variables = {**environment, "IPYTHONDIR": f"{own}/ipython"}
+        kernel.start_kernel = partial(_guarded, kernel, kernel.start_kernel, guards, env=variables)
         try:
             yield kernel
         finally:
+            for guard in guards:
+                guard.kill()
+                guard.communicate()
             _end(kernel)
+
+
+async def _guarded(
+    kernel: "KernelManager",
+    start: Callable[..., Awaitable[None]],
+    guards: "list[subprocess.Popen[bytes]]",
+    **given: Any,
+) -> None:
+    """Start a kernel, and beside it what ends all of its processes when this one is killed.
+
+    A kernel alone sees that by itself. Those that it has started to compute for it may not, and live on for minutes.
+    """
+    await start(**given)
+    command = [sys.executable, "-ISc", GUARD, str(kernel.provisioner.process.pid)]  # type: ignore[union-attr]
+    guards.append(subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True))
 
 
 def temporary() -> Path:

@@ -270,8 +270,9 @@ def test_a_run_that_is_ended_says_one_line_and_leaves_no_process_and_no_file(run
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_sweeps_what_it_wrote(runs: Runs):
-    run = runs.start(WORK)
+@pytest.mark.parametrize("work", [WORK, WORK.replace("    end_with(asker)\n", "")], ids=["watches", "does not"])
+def test_a_run_that_is_killed_leaves_no_process_and_the_next_one_sweeps_what_it_wrote(runs: Runs, work: str):
+    run = runs.start(work)
     runs.wait_for(2)
     run.kill()
     until(lambda: not runs.processes(), 10)

@@ -10,7 +10,7 @@ from joblib import cpu_count
 
 from medutils.errors import InputError
 from medutils.files import held
-from medutils.run import fitting, temporary
+from medutils.run import temporary
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -39,14 +39,14 @@ class Cluster:
 
 
 @contextmanager
-def connected(workers: int = 0, scheduler: str = "", memory: str = "") -> Iterator[Cluster]:
-    """Connect to the scheduler of that address, or start a cluster of so many workers here; 0 for as many as fit.
+def connected(workers: int, scheduler: str = "", memory: str = "") -> Iterator[Cluster]:
+    """Connect to the scheduler of that address, or start a cluster of so many workers here.
 
     memory: of each worker here, such as `4GB`; by default its share of the machine's. Every process that is started
     here has ended afterwards. Raises `InputError` where no scheduler answers.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what went wrong is told in sentences of our own
-    with _there(scheduler) if scheduler else _here(workers or fitting(), memory) as cluster:
+    with _there(scheduler) if scheduler else _here(workers, memory) as cluster:
         yield cluster
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from medutils.errors import InputError
 from medutils.files import write_json, written_whole
-from medutils.run import alone, check_out
+from medutils.run import alone, check_out, fitting
 from medutils.sweep.cluster import Cluster, connected
 from medutils.sweep.grid import Grid, Point, checked, combined, differing
-from medutils.sweep.point import Outcome, compute
+from medutils.sweep.point import CANCELLED, Outcome, compute
 from medutils.sweep.sent import NAMING, Sent, at_hand, is_address, packed
 from medutils.sweep.show import Display
 
@@ -80,8 +80,9 @@ def sweep(
 
     Points that are there already are not run again, so that a sweep that was ended goes on. A point that fails is tried
     once more, on another worker where there is one, and stops none of the others; `place/failed.json` lists those that
-    failed. See `connected` for `workers`, `scheduler` and `memory`. Raises `InputError` for a grid that cannot be run,
-    before anything starts, and where the cluster is lost or `place` cannot be written; what was done by then is kept.
+    failed. `workers` is how many run here, 0 for as many as fit; see `connected` for `scheduler` and `memory`. Raises
+    `InputError` for a grid that cannot be run, before anything starts, and where the cluster is lost or `place` cannot
+    be written; what was done by then is kept.
     """
     display = display or Display()
     check_out(place)
@@ -94,7 +95,7 @@ def sweep(
         swept = Swept(len(points), before=len(points) - len(ahead))
         (place / FAILED).unlink(missing_ok=True)
         if ahead:
-            with connected(min(workers, len(ahead)), scheduler, memory) as cluster:
+            with connected(min(workers or fitting(), len(ahead)), scheduler, memory) as cluster:
                 _Sweeping(asked, points, place, sent, cluster, swept, display).run(ahead)
         if swept.failed:
             write_json(place / FAILED, [asdict(one) for one in swept.failed])
@@ -220,6 +221,8 @@ class _Sweeping:
             self._write(one.point, outcome)
             self.swept.done += 1
             return None
+        if outcome is not None and outcome.error == CANCELLED:  # its worker was closing, which is no fault of it
+            return _Try(one.point, one.number, outcome.worker)
         if outcome is not None and one.number < TRIES:
             return _Try(one.point, one.number + 1, outcome.worker)
         sentence = outcome.error if outcome else self._died(future)
