@@ -1,6 +1,7 @@
 """What a run costs beside its notebook, and what a sweep costs beside its runs.
 
-`python -m bench.sweep FILE` keeps the numbers for the page on scaling.
+For the page on scaling, `python -m bench.sweep keep [PART ...]` keeps what is measured, in
+`book/reference/scaling.json`, and `python -m bench.sweep runs PLACE` what a sweep in that folder found and weighs.
 """
 
 import json
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,9 +21,19 @@ from rich.table import Table
 
 from bench import tiny
 from bench.report import machine
-from medutils.files import ROOT, write_json
+from medutils.files import BOOK, ROOT, write_json
+from medutils.runs import export, found_runs, runs_table
 
+KEPT, KEPT_RUNS = BOOK / "reference" / "scaling.json", BOOK / "reference" / "scaling_runs.csv"
+SHOWN = ("mlp_nested.auroc", "mlp_nested.f1", "mlp_nested.brier", "mlp.auroc", "mlp.f1")  # of the spine chapter
 COMMAND = (sys.executable, "-c", "from medutils.cli import main; main()")
+PARTS = {
+    "overhead": ("a run, beside its cells", "{seconds:.2f} s", "at most 3 s"),
+    "workers": ("16 points, two workers over one", "{ratio:.2f} times the points a second", "at least 1.7"),
+    "points": ("a point of 256 over one of 16", "{ratio:.2f}", "at most 1.3"),
+    "empty": ("a point that runs nothing", "{seconds:.3f} s of 256, {few:.3f} s of 16", ""),
+    "book": ("`medutils book`, unchanged", "{seconds:.1f} s", "at most 10 s"),
+}
 RUNS = 3
 POINTS, WORK = 16, 3.0  # points of a sweep, and seconds that each computes
 FEW, MANY = 16, 256
@@ -34,10 +45,12 @@ from bench.sweep import Nothing
 from medutils.sweep import Asked, sweep, sweeping
 run, place, points = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 sweeping.compute = Nothing({path.name: path.read_bytes() for path in run.iterdir()})
-start = time.perf_counter()
 asked = Asked("tiny", {"level": [str(level) for level in range(points)]}, {"data": "phantom"})
+times = []
+write = sweeping._Sweeping._write
+sweeping._Sweeping._write = lambda *given: (write(*given), times.append(time.perf_counter()))
 assert sweep(asked, place, workers=2).done == points
-print(time.perf_counter() - start)
+print((times[-1] - times[0]) / (points - 1))  # without the start of the cluster
 """
 
 
@@ -53,29 +66,19 @@ class Nothing:
         return Outcome(point.key, "here", 0.0, self.files)
 
 
-def main() -> dict[str, Any]:
-    """Measure, print, and return the numbers."""
+def main(parts: Sequence[str] = ()) -> dict[str, Any]:
+    """Measure the parts that are named, or all; print and return the numbers, each with the load it was taken under."""
     with tempfile.TemporaryDirectory() as folder:
-        root = tiny.copied(Path(folder) / "copy")
-        bench = Bench(root, Path(folder))
-        found = {
-            "machine": machine(),
-            "load": os.getloadavg()[0],
-            "overhead": bench.overhead(),
-            "workers": bench.workers(),
-            "points": bench.points(),
-            "empty": bench.empty(),
-            "book": {"seconds": unchanged_book()},
-        }
-    table = Table("what", "measured", "to be", title="Sweeps")
-    table.add_row("a run, beside its cells", f"{found['overhead']['seconds']:.2f} s", "at most 3 s")
-    table.add_row(f"{POINTS} points, two workers over one", f"{found['workers']['ratio']:.2f}", "at least 1.7")
-    table.add_row(f"a point of {MANY} over one of {FEW}", f"{found['points']['ratio']:.2f}", "at most 1.3")
-    table.add_row(f"an empty point of {MANY}", f"{1000 * found['empty']['seconds']:.1f} ms", "")
-    table.add_row("`medutils book`, unchanged", f"{found['book']['seconds']:.1f} s", "at most 10 s")
-    table.caption = f"load {found['load']:.1f} at the start"
+        bench = Bench(tiny.copied(Path(folder) / "copy"), Path(folder))
+        found: dict[str, Any] = {}
+        for part in parts or PARTS:
+            found[part] = {**getattr(bench, part)(), "load": os.getloadavg()[0]}
+    table = Table("what", "measured", "to be", "load", title="Sweeps")
+    for part, one in found.items():
+        words, number, limit = PARTS[part]
+        table.add_row(words, number.format(**one), limit, f"{one['load']:.1f}")
     Console().print(table)
-    return found
+    return {"machine": machine(), **found}
 
 
 class Bench:
@@ -129,7 +132,7 @@ class Bench:
         place = self.place()
         self.timed(*COMMAND, "run", "tiny", "--data", "phantom", "--out", str(place))
         (place / "model.pt").write_bytes(os.urandom(2**20))
-        seconds = []
+        each = []
         for points in (FEW, MANY):
             done = subprocess.run(
                 [sys.executable, "-c", EMPTY, str(place), str(self.place()), str(points)],
@@ -139,24 +142,39 @@ class Bench:
                 text=True,
                 cwd=self.folder,
             )
-            seconds.append(float(done.stdout))
+            each.append(float(done.stdout))
         size = sum(path.stat().st_size for path in place.iterdir())
-        return {"seconds": (seconds[1] - seconds[0]) / (MANY - FEW), "bytes": size}
+        return {"few": each[0], "seconds": each[1], "ratio": each[1] / each[0], "bytes": size}
+
+    def book(self) -> dict[str, float]:
+        """Seconds of `medutils book` where nothing has changed."""
+        seconds = []
+        for _ in range(2):  # the first one builds what is not there
+            start = time.perf_counter()
+            subprocess.run([*COMMAND, "book"], check=True, capture_output=True, cwd=ROOT)
+            seconds.append(time.perf_counter() - start)
+        return {"seconds": seconds[-1]}
 
 
-def unchanged_book() -> float:
-    """Seconds of `medutils book` where nothing has changed."""
-    seconds = []
-    for _ in range(2):  # the first one builds what is not there
-        start = time.perf_counter()
-        subprocess.run([*COMMAND, "book"], check=True, capture_output=True, cwd=ROOT)
-        seconds.append(time.perf_counter() - start)
-    return seconds[-1]
+def kept_runs(place: Path) -> dict[str, float]:
+    """Keep a sweep's runs, with a few of their metrics, for the page; the median bytes of each of their files."""
+    table = runs_table(place)
+    metrics = [name for name in SHOWN if name in table]
+    columns = ["chapter", "data", "kind", "seconds", *table.attrs["parameters"]]
+    columns += [column for name in metrics for column in (name, f"{name}_low", f"{name}_high")]
+    versions = [name for name in table if name.startswith("version_")]
+    export(table[[*columns, *versions]], csv=KEPT_RUNS)
+    files = [path for folder in found_runs(place) for path in folder.iterdir()]
+    names = sorted({path.name for path in files})
+    return {name: median(path.stat().st_size for path in files if path.name == name) for name in names}
 
 
 if __name__ == "__main__":
-    measured = main()
-    if len(sys.argv) > 1:
-        path = Path(sys.argv[1])
-        kept = json.loads(path.read_text()) if path.is_file() else {}
-        write_json(path, kept | measured)
+    asked = sys.argv[1:]
+    if asked[:1] == ["runs"]:
+        measured: dict[str, Any] = {"sizes": kept_runs(Path(asked[1]))}
+    else:
+        measured = main(asked[1:])
+    if asked:
+        kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {}
+        write_json(KEPT, kept | measured)
