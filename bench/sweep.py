@@ -6,6 +6,7 @@ For the page on scaling, `python -m bench.sweep keep [PART ...]` keeps what is m
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,10 +29,11 @@ KEPT, KEPT_RUNS = BOOK / "reference" / "scaling.json", BOOK / "reference" / "sca
 SHOWN = ("mlp_nested.auroc", "mlp_nested.f1", "mlp_nested.brier", "mlp.auroc", "mlp.f1")  # of the spine chapter
 COMMAND = (sys.executable, "-c", "from medutils.cli import main; main()")
 PARTS = {
-    "overhead": ("a run, beside its cells", "{seconds:.2f} s", "at most 3 s"),
+    "overhead": ("a run, beside its cells", "{seconds:.2f} s; {cpu:.2f} s of a core", "at most 3 s"),
     "workers": ("16 points, two workers over one", "{ratio:.2f} times the points a second", "at least 1.7"),
     "points": ("a point of 256 over one of 16", "{ratio:.2f}", "at most 1.3"),
     "empty": ("a point that runs nothing", "{seconds:.3f} s of 256, {few:.3f} s of 16", ""),
+    "chapter": ("the spine chapter, profile smoke", "{cpu:.1f} s of a core", ""),
     "book": ("`medutils book`, unchanged", "{seconds:.1f} s", "at most 10 s"),
 }
 RUNS = 3
@@ -106,14 +108,15 @@ class Bench:
         return self.timed(*COMMAND, "sweep", "tiny", *given, "--out", str(self.place()))
 
     def overhead(self) -> dict[str, float]:
-        """Seconds of the command beside those of the notebook's cells."""
-        beside = []
+        """Seconds of the command beside those of the notebook's cells, and what it computes in all."""
+        beside, computed = [], []
         for _ in range(RUNS):
-            place = self.place()
+            place, before = self.place(), _computed()
             whole = self.timed(*COMMAND, "run", "tiny", "--data", "phantom", "--out", str(place))
             cells = nbformat.read(place / "notebook.ipynb", 4).cells
             beside.append(whole - sum(cell.metadata.papermill.duration or 0 for cell in cells))
-        return {"seconds": median(beside)}
+            computed.append(_computed() - before)
+        return {"seconds": median(beside), "cpu": median(computed)}
 
     def workers(self) -> dict[str, float]:
         """How many times the points a second two workers do of what one does."""
@@ -146,6 +149,16 @@ class Bench:
         size = sum(path.stat().st_size for path in place.iterdir())
         return {"few": each[0], "seconds": each[1], "ratio": each[1] / each[0], "bytes": size}
 
+    def chapter(self) -> dict[str, float]:
+        """What a run of the spine chapter computes: seconds of a core, which do not grow with a machine's load."""
+        given = ("--profile", "smoke", "--data", "phantom", "--out", str(self.place()))
+        with tempfile.TemporaryDirectory() as cache:  # nothing is kept from before
+            before = _computed()
+            command = (*COMMAND, "run", "spine_mlp", *given)
+            environment = {**os.environ, "XDG_CACHE_HOME": cache}
+            subprocess.run(command, env=environment, check=True, capture_output=True, cwd=self.folder)
+            return {"cpu": _computed() - before}
+
     def book(self) -> dict[str, float]:
         """Seconds of `medutils book` where nothing has changed."""
         seconds = []
@@ -154,6 +167,12 @@ class Bench:
             subprocess.run([*COMMAND, "book"], check=True, capture_output=True, cwd=ROOT)
             seconds.append(time.perf_counter() - start)
         return {"seconds": seconds[-1]}
+
+
+def _computed() -> float:
+    """Seconds of a core that processes which have ended had."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def kept_runs(place: Path) -> dict[str, float]:

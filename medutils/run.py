@@ -20,7 +20,6 @@ from medutils import cache
 from medutils.chapters import Chapter, Parameters, all_chapters, get_chapter, resolve
 from medutils.data import registry
 from medutils.errors import InputError
-from medutils.evidence import reference_paths, reported_path
 from medutils.files import BOOK, MANIFESTS, ROOT, held, scratch, sha256
 
 if TYPE_CHECKING:
@@ -269,6 +268,8 @@ def chapter_key(chapter: Chapter, parameters: Parameters) -> str:
 
 def chapter_code(chapter: Chapter, dataset: str) -> str:
     """A hash of what a chapter's outputs depend on beside its parameters and data; see `chapter_key`."""
+    from medutils.evidence import reference_paths, reported_path  # slow to import, and no run needs it
+
     kind = registry.DATASETS[dataset].kind
     files = [
         REQUIREMENTS,

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
 
 from medutils.plots import BLUE, GREY, LEGEND_ROOM, ORANGE
 from medutils.tables import figure_safe
@@ -13,21 +15,54 @@ from medutils.tables import figure_safe
 def parallel_coordinates(runs: pd.DataFrame, parameters: Sequence[str], metric: str, title: str) -> go.Figure:
     """A line a run, from axis to axis: its parameters, then its metric, which also colours it.
 
-    An axis holds the values of a parameter that occur, at equal distances, in their order.
+    An axis holds the values of a parameter that occur, at equal distances, in their order; the metric's goes from the
+    lowest to the highest. Drawn with plain lines: plotly's own figure of this kind needs WebGL.
     """
-    axes = [_axis(runs[name], name) for name in parameters]
-    values = runs[metric]
-    axes.append({"label": figure_safe(metric), "values": values})
-    line = {"color": values, "colorscale": [[0, ORANGE], [1, BLUE]], "showscale": False}
-    figure = go.Figure(go.Parcoords(line=line, dimensions=axes, labelfont={"size": 13}))
-    return figure.update_layout(title=title, margin={"l": 70, "r": 60, "t": 95, "b": 30})
+    names = [*parameters, metric]
+    axes = [_axis(runs[name]) for name in parameters] + [_scale(runs[metric])]
+    shade = sample_colorscale([[0, ORANGE], [1, BLUE]], axes[-1][0].tolist())
+    figure = go.Figure().update_layout(title=title, showlegend=False, margin={"l": 20, "r": 60, "b": 45})
+    across = list(range(len(names)))
+    for row, colour in enumerate(shade):
+        told = "<br>".join(f"{figure_safe(name)}: {_word(runs[name].iloc[row])}" for name in names)
+        line = {"color": colour, "width": 2}
+        figure.add_scatter(
+            x=across, y=[axis[0][row] for axis in axes], mode="lines", line=line, text=told, hoverinfo="text"
+        )
+    for place, (_, ticks) in enumerate(axes):
+        figure.add_vline(x=place, line={"color": GREY, "width": 1})
+        for height, word in ticks:
+            figure.add_annotation(
+                x=place, y=height, text=word, showarrow=False, xanchor="left", xshift=4, bgcolor="white"
+            )
+    figure.update_xaxes(
+        tickvals=across, ticktext=list(map(figure_safe, names)), showgrid=False, range=[-0.1, len(names) - 0.6]
+    )
+    return figure.update_yaxes(visible=False, range=[-0.08, 1.08])
 
 
-def _axis(values: pd.Series, name: str) -> dict[str, object]:
+Axis = tuple[
+    NDArray[np.float64], list[tuple[float, str]]
+]  # where each run is, from 0 to 1, and where which word stands
+
+
+def _axis(values: pd.Series) -> Axis:
     known = sorted(values.unique())
-    places = values.map(dict(zip(known, range(len(known)), strict=True)))
-    words = [f"{value:g}" if isinstance(value, int | float) else figure_safe(str(value)) for value in known]
-    return {"label": figure_safe(name), "values": places, "tickvals": list(range(len(known))), "ticktext": words}
+    heights = dict(zip(known, np.linspace(0, 1, len(known)) if len(known) > 1 else [0.5], strict=True))
+    return values.map(heights).to_numpy(dtype=float), [(float(heights[value]), _word(value)) for value in known]
+
+
+def _scale(values: pd.Series) -> Axis:
+    low, high = float(values.min()), float(values.max())
+    spread = (high - low) or 1.0
+    return ((values - low) / spread).to_numpy(dtype=float), [
+        (0.0, f"{low:.3f}"),
+        ((high - low) / spread, f"{high:.3f}"),
+    ]
+
+
+def _word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float | np.number) else figure_safe(str(value))
 
 
 def by_setting(runs: pd.DataFrame, parameters: Sequence[str], metric: str) -> pd.DataFrame:
@@ -40,10 +75,7 @@ def by_setting(runs: pd.DataFrame, parameters: Sequence[str], metric: str) -> pd
 def settings(values: object, parameters: Sequence[str]) -> str:
     """A setting in words."""
     each = values if isinstance(values, tuple) else (values,)
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, int | float | np.number) else f"{name} {value}"
-        for name, value in zip(parameters, each, strict=True)
-    )
+    return ", ".join(f"{name} {_word(value)}" for name, value in zip(parameters, each, strict=True))
 
 
 def seed_spread(runs: pd.DataFrame, parameters: Sequence[str], metric: str, title: str) -> go.Figure:

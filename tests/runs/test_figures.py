@@ -16,12 +16,18 @@ RUNS = pd.DataFrame(
 
 
 def test_a_line_a_run_goes_through_its_parameters_to_its_metric():
-    [lines] = figures.parallel_coordinates(RUNS, ["rate", "rule", "seed"], "network.auroc", "Runs").data
-    rate, rule, seed, auroc = lines.dimensions
-    assert (list(rate.values), list(rate.ticktext)) == ([1, 1, 0, 0], ["0.01", "0.1"])
-    assert list(rule.ticktext) == ["f1", "youden"]
-    assert list(seed.values) == [0, 1, 0, 1]
-    assert list(auroc.values) == RUNS["network.auroc"].tolist() == list(lines.line.color)
+    figure = figures.parallel_coordinates(RUNS, ["rate", "rule", "seed"], "network.auroc", "Runs")
+    assert list(figure.data[0].y) == [1, 1, 0, 0]
+    assert list(figure.data[3].y) == [0, 0, 1, 1]
+    assert list(figure.layout.xaxis.ticktext) == ["rate", "rule", "seed", "network.auroc"]
+    words = [(one.x, one.y, one.text) for one in figure.layout.annotations]
+    assert words == [
+        *((0, 0, "0.01"), (0, 1, "0.1")),
+        *((1, 0, "f1"), (1, 1, "youden")),
+        *((2, 0, "0"), (2, 1, "1")),
+        *((3, 0, "0.600"), (3, 1, "0.920")),
+    ]
+    assert len({line.line.color for line in figure.data}) == 4
 
 
 def test_settings_stand_in_the_order_of_their_means_each_with_its_seeds():
