@@ -32,7 +32,7 @@ PARTS = {
     "overhead": ("a run, beside its cells", "{seconds:.2f} s; {cpu:.2f} s of a core", "at most 3 s"),
     "workers": ("16 points, two workers over one", "{ratio:.2f} times the points a second", "at least 1.7"),
     "points": ("a point of 256 over one of 16", "{ratio:.2f}", "at most 1.3"),
-    "empty": ("a point that runs nothing", "{seconds:.3f} s of 256, {few:.3f} s of 16", ""),
+    "empty": ("a point that runs nothing", "{seconds:.3f} s of 256, {few:.3f} s of 16; {cpu:.3f} s of a core", ""),
     "chapter": ("the spine chapter, profile smoke", "{cpu:.1f} s of a core", ""),
     "book": ("`medutils book`, unchanged", "{seconds:.1f} s", "at most 10 s"),
 }
@@ -50,9 +50,9 @@ sweeping.compute = Nothing({path.name: path.read_bytes() for path in run.iterdir
 asked = Asked("tiny", {"level": [str(level) for level in range(points)]}, {"data": "phantom"})
 times = []
 write = sweeping._Sweeping._write
-sweeping._Sweeping._write = lambda *given: (write(*given), times.append(time.perf_counter()))
+sweeping._Sweeping._write = lambda *given: (write(*given), times.append((time.perf_counter(), time.process_time())))
 assert sweep(asked, place, workers=2).done == points
-print((times[-1] - times[0]) / (points - 1))  # without the start of the cluster
+print(*((last - first) / (points - 1) for first, last in zip(times[0], times[-1])))  # without the cluster's start
 """
 
 
@@ -131,7 +131,7 @@ class Bench:
         return {"start": start, **each, "ratio": each["many"] / each["few"]}
 
     def empty(self) -> dict[str, float]:
-        """Seconds of a point that runs nothing, and the bytes that it brings back."""
+        """Seconds of a point that runs nothing, those that the process that sweeps computes, and the bytes of it."""
         place = self.place()
         self.timed(*COMMAND, "run", "tiny", "--data", "phantom", "--out", str(place))
         (place / "model.pt").write_bytes(os.urandom(2**20))
@@ -145,9 +145,10 @@ class Bench:
                 text=True,
                 cwd=self.folder,
             )
-            each.append(float(done.stdout))
+            each.append([float(word) for word in done.stdout.split()])
+        (few, _), (many, cpu) = each
         size = sum(path.stat().st_size for path in place.iterdir())
-        return {"few": each[0], "seconds": each[1], "ratio": each[1] / each[0], "bytes": size}
+        return {"few": few, "seconds": many, "cpu": cpu, "ratio": many / few, "bytes": size}
 
     def chapter(self) -> dict[str, float]:
         """What a run of the spine chapter computes: seconds of a core, which do not grow with a machine's load."""
