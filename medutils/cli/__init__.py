@@ -53,6 +53,75 @@ def run(
 
 
 @app.command()
+def sweep(
+    chapter: Annotated[str, typer.Argument(help="The chapter's name; `medutils chapters` lists them.")],
+    g: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-g", "--grid", metavar="NAME=VALUE,...", help='Values of a parameter; "a,b" is one with a comma.'
+        ),
+    ] = None,
+    p: Given = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds to run each point with, from the seed given on.")] = 1,
+    profile: ProfileName = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="auto (the default), phantom, or your own data: a path, or an address such as s3://..."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers on this machine; as many as fit by default.")
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Memory of each worker on this machine, such as 4GB.")] = "",
+    scheduler: Annotated[str, typer.Option(help="The address of a Dask scheduler, such as tcp://host:8786.")] = "",
+    out: Annotated[str | None, typer.Option(help="The folder for the runs.")] = None,
+) -> None:
+    """Run a chapter over a grid of its parameters, with Dask; a sweep that was ended goes on where it was."""
+    from medutils.sweep import Asked, parse_grid
+    from medutils.sweep import sweep as run_sweep
+    from medutils.sweep.show import Terminal
+
+    given = _given(p, profile=profile, data=data, out=out)
+    place = Path(given.pop("out", "") or f"{chapter}_sweep").expanduser().resolve()
+    if scheduler and (workers or memory):
+        raise InputError("--scheduler: found --workers or --memory beside it; expected those for workers here alone")
+    asked = Asked(chapter, parse_grid(g or []), given, seeds)
+    swept = run_sweep(asked, place, workers=workers or 0, scheduler=scheduler, memory=memory, display=Terminal())
+    print(f"{swept.before + swept.done} of {swept.points} points are done, in {place}")
+    for failure in swept.failed:
+        _say(printable(f"{failure.point}: {failure.sentence}"))
+    if swept.failed:
+        raise InputError(f"{len(swept.failed)} of {swept.points} points failed, named above; expected none")
+
+
+@app.command()
+def runs(
+    place: Annotated[Path, typer.Argument(help="The folder of a sweep, or any folder with runs below it.")],
+    where: Annotated[str, typer.Option(help='Only runs that fit, such as "auroc > .9 and epochs == 50".')] = "",
+    model: Annotated[str, typer.Option(help="The model whose metrics a bare name such as auroc means.")] = "",
+    show: Annotated[str, typer.Option(help="The metrics to show, with commas between them.")] = "auroc",
+    sort: Annotated[str, typer.Option(help="A parameter or metric to sort by, the highest first.")] = "",
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="RUN RUN", help="Compare two runs, paired by patient where possible."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the whole table, or the comparison, to this file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+) -> None:
+    """List, filter and compare runs: parameters, metrics with their intervals, seconds, versions."""
+    from medutils.cli.runs import show_comparison, show_runs
+    from medutils.runs import export
+
+    place = place.expanduser().resolve()
+    if compare:
+        table = show_comparison(place, compare, model)
+    else:
+        table = show_runs(place, where, model, [name.strip() for name in show.split(",") if name.strip()], sort)
+    export(table, csv, parquet)
+    for path in filter(None, (csv, parquet)):
+        print(path)
+
+
+@app.command()
 def chapters() -> None:
     """List the chapters and what each can be told: type, default, range and meaning."""
     from rich.console import Console
