@@ -40,7 +40,9 @@ def few_columns(table: pd.DataFrame) -> pd.DataFrame:
         return table.drop(columns="gradcam", errors="ignore")
     told = ["target", "side", "series", "missing", *(["study"] if table["study"].nunique() == 1 else [])]
     in_words = table["condition"].str.replace("_", " ")
-    return table.assign(condition=in_words, graded=table["graded"].fillna("")).drop(columns=told)
+    folders = table["study"].map(lambda path: Path(path).name)
+    named = folders if folders.nunique() == table["study"].nunique() else table["study"]
+    return table.assign(condition=in_words, graded=table["graded"].fillna(""), study=named).drop(columns=told)
 
 
 def write_attention(found: Predictions, path: Path) -> None:

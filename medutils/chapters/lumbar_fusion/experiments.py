@@ -197,8 +197,7 @@ def model(results: Results, setup: Setup, data: FusedSet) -> tuple[FusionNet, Ab
     train, validation, test = (rows_of(setup.studies, data, split) for split in ("train", "validation", "test"))
     config = data.config(architecture=TAKEN, missing="modality_dropout")
     network = fit_all(data, {"model": Job(config)}, train, setup.p.seed, setup.trials.fitting)["model"].network
-    located = setup.studies.located
-    trained_on = TrainedOn(name=located.name, kind="phantom", sha256=data.fingerprint)
+    trained_on = TrainedOn(name="lumbar MRI studies of three series", kind="phantom", sha256=data.fingerprint)
     about = study_about(
         network, data, validation, test, trained_on, title=TITLE, size=setup.p.study_size, resamples=setup.p.resamples
     )
