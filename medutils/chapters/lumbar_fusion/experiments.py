@@ -178,7 +178,7 @@ def pseudo_modality(results: Results, data: FusedSet, progress: Progress | None 
         pseudo.all_given_back(large, seeds, HELD, names=pseudo_numbers.LARGE, progress=progress),
         "pseudo_large",
     )
-    pairs = [pair for pair in permutations(TWO) if set(pair) <= set(kinds)]
+    pairs = [(given, asked) for given, asked in permutations(TWO, 2) if {given, asked} <= set(kinds)]
     asked = {pair: pseudo.all_of_absent(rows_of, pair, seeds, HELD, progress=progress) for pair in pairs}
     pseudo_numbers.judge_of_absent(results, asked)
 
