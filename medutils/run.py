@@ -33,8 +33,14 @@ LOCK = ".medutils-run.lock"
 GRACE = 3.0  # seconds that a kernel gets to end
 # How many cores torch, scikit-learn and joblib take.
 CORES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-# Reads until whoever started it is gone, however that was, and ends a process group then.
-GUARD = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
+# Reads until whoever started it is gone, however that was, and ends a process group then, in the way of `_end`.
+GUARD = """
+import os, signal, sys, time
+sys.stdin.read()
+os.killpg(int(sys.argv[1]), signal.SIGTERM)
+time.sleep(float(sys.argv[2]))
+os.killpg(int(sys.argv[1]), signal.SIGKILL)
+"""
 MEMORY = 2 * 10**9  # bytes that a run should have: what a chapter on images takes on the demo profile
 ASKED_EVERY = 0.5  # seconds between two questions whether a run is to go on
 REQUIREMENTS = ROOT / "requirements.txt"  # every executed page rests on it
@@ -230,7 +236,7 @@ async def _guarded(
     A kernel alone sees that by itself. Those that it has started to compute for it may not, and live on for minutes.
     """
     await start(**given)
-    command = [sys.executable, "-ISc", GUARD, str(kernel.provisioner.process.pid)]  # type: ignore[union-attr]
+    command = [sys.executable, "-ISc", GUARD, str(kernel.provisioner.process.pid), str(GRACE)]  # type: ignore[union-attr]
     guards.append(subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True))
 
 
