@@ -88,10 +88,10 @@ def absent_gain(n: Numbers) -> str:
 ABSENT_WAYS = {
     "dae_as_written": "the autoencoder as written",
     "dae_itself": "the autoencoder that predicts",
-    "dae_correct": "the same, mended",
+    "dae_correct": "the autoencoder, all faults mended",
     "vae_as_written": "the VAE as written",
     "vae_itself": "the VAE that predicts",
-    "vae_correct": "the same VAE, mended",
+    "vae_correct": "the VAE, all faults mended",
     "copy": "the series that is there",
     "ridge": "linear regression",
 }
@@ -99,7 +99,7 @@ ABSENT_WAYS = {
 
 def _mending(n: Numbers, network: str, fault: str, start: str = "pseudo") -> str:
     change = _relative(n, f"{start}_{network}_{fault}_change")
-    return f"{FAULTS[fault]} changes the relative error of the {NETWORKS[network]} by {moved(change)}"
+    return f"with {FAULTS[fault]} the relative error of the {NETWORKS[network]} changes by {moved(change)}"
 
 
 def bounded(n: Numbers) -> str:
@@ -112,7 +112,7 @@ def bounded(n: Numbers) -> str:
         parts.append(
             f"of embeddings {words}, {share(n.metric(f'{at}.outside').value)} of the values lie beyond -1 and 1, and "
             f"the best bounded output has a relative error of {n.metric(f'{at}.floor_relative')}; "
-            f"{_mending(n, 'dae', 'tanh', start)}, {_mending(n, 'dae', 'tanh-clip', start)}, "
+            f"{_mending(n, 'dae', 'tanh-clip', start)}, "
             f"{_mending(n, 'vae', 'tanh', start)}"
         )
     return ". Then ".join(parts) if parts else "no embedding was given back"

@@ -14,7 +14,11 @@ from medutils.tables import markdown_safe
 
 LOSS = "log_loss"
 NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
-ARCHITECTURES = {"sets": "1.1, attention over sets", "regions": "1.2, attention over regions", "slices": "2, no fusion"}
+ARCHITECTURES = {
+    "sets": "attention over sets (1.1)",
+    "regions": "attention over regions (1.2)",
+    "slices": "no fusion (2)",
+}
 NETWORKS = {
     "nothing": "nothing (training mean)",
     "zero": "vector of zeros",
@@ -121,7 +125,7 @@ def _gains(n: Numbers) -> str:
     gains = remedy_gains(n)
     if not gains:
         return ""
-    remedies = {words: one for words, one in gains.items() if not words.startswith(("late", "best"))}
+    remedies = {words: one for words, one in gains.items() if not words.startswith(("late", "best", "nothing"))}
     better = [words for words, one in remedies.items() if verdict(one) == "above"]
     worse = [words for words, one in remedies.items() if verdict(one) == "below"]
     alike = len(remedies) - len(better) - len(worse)
@@ -133,6 +137,10 @@ def _gains(n: Numbers) -> str:
         said += f". Better: {'; '.join(better)}"
     if worse:
         said += f". Worse: {'; '.join(worse)}"
+    without = {words.partition(", ")[2]: one for words, one in gains.items() if words.startswith("nothing")}
+    lost_so = [f"{words}: {one}" for words, one in without.items() if verdict(one) == "below"]
+    if lost_so:
+        said += f". Doing nothing costs {'; '.join(lost_so)}"
     return f"{said}."
 
 
@@ -167,9 +175,7 @@ def _of_both(n: Numbers) -> str:
 
 def composed(n: Numbers) -> str:
     """Who has which series."""
-    having = n.results.get("experiments", {}).get("three", {}).get("having") or n.results.get("experiments", {}).get(
-        "spider", {}
-    ).get("having", {})
+    having = n.results.get("experiments", {}).get("spider", {}).get("having", {})
     parts = [f"{count} have {name.replace('_', ' ').upper()}" for name, count in having.items()]
     return f"of {number(n.number('spider/patients'), '.0f')} patients {', '.join(parts)}"
 
@@ -291,7 +297,7 @@ def three_series(n: Numbers) -> str:
             "T2 SPACE alone": "t2_space",
         }.items()
     ]
-    return f"{having} patients have a T2 SPACE series too; their AUROC is, with {', '.join(values)}"
+    return f"{having} patients have a T2 SPACE series too; AUROC is, of the patients who have them, with {', '.join(values)}"
 
 
 def decided(n: Numbers) -> str:
