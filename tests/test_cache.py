@@ -63,7 +63,7 @@ CHAPTERS = {"chapter spine_mlp", "chapter pneumonia_cnn"}
         ("medutils/data/manifest.py", CHAPTERS),
         ("medutils/data/spine.py", {"chapter spine_mlp"}),
         ("medutils/data/chest_xray.py", {"chapter pneumonia_cnn"}),
-        ("medutils/data/lumbar.py", set()),
+        ("medutils/data/lumbar.py", CHAPTERS),  # a model of studies is exported by that format, too
         ("medutils/data/audit.py", set()),
         ("medutils/cli/__init__.py", set()),
         ("book/spine_mlp.ipynb", {"chapter spine_mlp"}),

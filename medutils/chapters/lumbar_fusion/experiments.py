@@ -35,7 +35,6 @@ CONDITIONS = {  # findings of the same kind on either side
 THRESHOLDS = tuple(number / 20 for number in range(1, 15))
 # The clinical question of the decision curve: which discs are read a second time for a herniation.
 QUESTION = "herniation"
-KEPT = (REFERENCE, LATE)  # networks whose predictions are written beside the results
 TAKEN, TITLE = "slices", "Lumbar stenosis from the MRI series that are there"  # of the model to take away
 HELD = 1  # of five parts of the patients, for each seed, that autoencoders are tested on
 
@@ -51,11 +50,10 @@ def trials(results: Results, name: str, found: Found, metrics_of: Sequence[Cell]
     chosen = list(metrics_of) or list(ablation.cells(found))
     measured = ablation.measured(found, chosen, resamples, seed)
     for cell, metrics in measured.items():
-        results.add(named(name, *cell), metrics)
-    for cell in chosen:
-        if cell.left == AS_IS and cell.network in KEPT:
-            rows = ablation.pooled(found, cell).assign(model=named(name, *cell), rows=ablation.SPLIT)
-            results.predictions.append(rows)
+        if cell.left == AS_IS and cell.network == REFERENCE:  # of patients as they are: all metrics, and what was said
+            results.judge(named(name, *cell), ablation.pooled(found, cell), ablation.SPLIT)
+        else:
+            results.add(named(name, *cell), metrics)
     results.experiment(
         name,
         patients=len(found.data.patients),

@@ -297,7 +297,8 @@ def three_series(n: Numbers) -> str:
             "T2 SPACE alone": "t2_space",
         }.items()
     ]
-    return f"{having} patients have a T2 SPACE series too; AUROC is, of the patients who have them, with {', '.join(values)}"
+    areas = ", ".join(values)
+    return f"{having} patients have a T2 SPACE series too; AUROC is, of the patients who have them, with {areas}"
 
 
 def decided(n: Numbers) -> str:
