@@ -81,7 +81,7 @@ def origin(spider: Spider, on_what: str) -> str:
     """What this run was made from."""
     if on_what == "phantom":
         return (
-            "**This run was made from phantoms**: spines computed by a program, as mid-sagittal slices of a T1 and a "
+            "**This run was made from a phantom**: spines computed by a program, as mid-sagittal slices of a T1 and a "
             "T2 series, and as whole DICOM studies. It says nothing about patients."
         )
     return f"This run was made from real data ({markdown_safe(spider.located.name)}), and from phantom studies."
