@@ -97,6 +97,7 @@ def sweep(
         if ahead:
             with connected(min(workers or fitting(), len(ahead)), scheduler, memory) as cluster:
                 _Sweeping(asked, points, place, sent, cluster, swept, display).run(ahead)
+        swept.failed.sort(key=lambda one: one.point)  # and not in the order in which they happened to end
         if swept.failed:
             write_json(place / FAILED, [asdict(one) for one in swept.failed])
     return swept
