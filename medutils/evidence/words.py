@@ -4,7 +4,7 @@ from collections.abc import Callable, Sized
 from math import isnan
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from medutils.evaluation import Estimate, verdict
+from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence.reference import Numbers
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class Folded(NamedTuple):
     needs: str
     remark: str = ""
     table: "Callable[[Numbers, Numbers, str], pd.DataFrame] | None" = None
+
+
+def share(value: float, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return number(value, f".{digits}%")
 
 
 def on_real(clause: Clause, real: Numbers) -> str:

@@ -6,7 +6,6 @@ from medutils.export.heat_maps import heat_map, heat_maps, overlay, write_heat_m
 from medutils.export.model import MODEL, ExportedModel, load_model, save_model
 from medutils.export.predictions import Predictions, few_columns, write_attention
 from medutils.export.study import Evaluated, StudyInput
-from medutils.export.study_fit import fit_study_model, study_about
 from medutils.export.table import TableInput
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "TableInput",
     "TrainedOn",
     "few_columns",
-    "fit_study_model",
     "heat_map",
     "heat_maps",
     "image_files",
@@ -28,7 +26,6 @@ __all__ = [
     "model_card",
     "overlay",
     "save_model",
-    "study_about",
     "write_attention",
     "write_heat_maps",
 ]

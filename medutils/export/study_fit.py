@@ -1,7 +1,6 @@
 """From a network that fuses series to a model to take away: calibrated, and measured with every series missing."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,11 @@ from medutils.training import loop
 from medutils.training.fused import FusedSet, Rows
 from medutils.training.fused_sets import study_set
 from medutils.training.fusion import Fitting, Job, fit_all
+from medutils.training.fusion_trials import subsets
 from medutils.training.loop import Progress
 
 RULE, NO_RULE = "the highest F1 on the validation studies", "not chosen, since no validation target is so"
+TITLE = "Lumbar stenosis from the MRI series that are there"
 FITTING = Fitting()
 METRICS = ("log_loss", "weighted_log_loss", "auroc[Severe]", "auroc_over_targets[Severe]", "kappa_linear")
 
@@ -97,33 +98,48 @@ def fit_study_model(
     resamples: int = 2000,
     progress: Progress | None = None,
 ) -> About:
-    """Train a network on the training studies, calibrate it on the validation studies, and write it to `path`.
+    """Embed divided studies, train a network on them, and write it to `path`; see `fit_studies`.
 
-    job: settings of `FusionConfig`, such as `architecture`, `missing` and sizes
-
-    Raises `InputError` when the studies are not divided, and what `study_set`, `fit_all` and `save_model` raise.
+    Raises what `study_set`, `fit_studies` and `save_model` raise.
     """
     data = study_set(studies, embedder(EMBEDDER, size=size), size, progress)
-    train, validation, test = (rows_of(studies, data, split) for split in ("train", "validation", "test"))
-    network = fit_all(data, {"model": Job(data.config(**job))}, train, seed, fitting)["model"].network
-    title = "Lumbar stenosis from the MRI series that are there"
-    about = study_about(network, data, validation, test, trained_on, title=title, size=size, resamples=resamples)
+    network, about = fit_studies(
+        studies, data, trained_on, job, size=size, seed=seed, fitting=fitting, resamples=resamples
+    )
     save_model(path, network, about)
     return about
 
 
-def rows_of(studies: Studies, data: FusedSet, split: str) -> Rows:
+def fit_studies(
+    studies: Studies,
+    data: FusedSet,
+    trained_on: TrainedOn,
+    job: dict[str, object],
+    *,
+    size: int,
+    seed: int = 0,
+    fitting: Fitting = FITTING,
+    resamples: int = 2000,
+) -> tuple[FusionNet, About]:
+    """Train a network on the training studies, calibrate it on the validation studies, measure it on the test studies.
+
+    data: the studies, embedded (`study_set`); job: settings of `FusionConfig`, such as `architecture` and `missing`
+
+    Raises `InputError` when the studies are not divided, and what `fit_all` and `study_about` raise.
+    """
+    train, validation, test = (_rows(studies, data, split) for split in ("train", "validation", "test"))
+    network = fit_all(data, {"model": Job(data.config(**job))}, train, seed, fitting)["model"].network
+    about = study_about(network, data, validation, test, trained_on, title=TITLE, size=size, resamples=resamples)
+    return network, about
+
+
+def _rows(studies: Studies, data: FusedSet, split: str) -> Rows:
     """Places of the studies of a split among those embedded."""
     named = set(studies.records.loc[studies.records["split"] == split, "patient"])
     rows = np.flatnonzero([patient in named for patient in data.patients])
     if not len(rows):
         raise InputError(f"studies: found none in {split}; expected studies that are divided (`Studies.hold_out`)")
     return rows
-
-
-def _subsets(series: Sequence[str]) -> list[tuple[str, ...]]:
-    """All of the series, then all subsets of fewer, in their order."""
-    return [part for count in range(len(series), 0, -1) for part in combinations(series, count)]
 
 
 def _left(data: FusedSet, rows: Rows, series: Sequence[str]) -> tuple[Rows, Tensor]:
@@ -135,7 +151,7 @@ def _left(data: FusedSet, rows: Rows, series: Sequence[str]) -> tuple[Rows, Tens
 
 def _temperatures(network: FusionNet, data: FusedSet, rows: Rows) -> dict[str, float]:
     """The temperature of each finding, over its targets and over all subsets of series; 1 where none is graded."""
-    parts = [_left(data, rows, series) for series in _subsets(data.series)]
+    parts = [_left(data, rows, series) for series in subsets(data.series)]
     with torch.inference_mode():
         logits = torch.cat([network(data.x[kept], mask) for kept, mask in parts]).double().numpy()
     y = np.concatenate([data.y[kept] for kept, _ in parts])
@@ -179,7 +195,7 @@ def _by_series(
     task, severe = grades(GRADES), f"auroc[{GRADES[-1]}]"
     whole = _predictions(reads, network, data, rows)
     found = []
-    for series in _subsets(data.series):
+    for series in subsets(data.series):
         table = _predictions(reads, network, data, rows, series)
         values = evaluate(table, task, "test", resamples=resamples)
         changes: dict[str, Estimate] = compare(table, whole, task, "test", resamples=resamples)

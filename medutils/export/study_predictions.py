@@ -1,7 +1,7 @@
 """What an exported network says of whole studies: grades, what missing series cost, and where it looked."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,13 @@ def judge_studies(about: About, network: nn.Module, given: Sequence[Path]) -> Pr
     for folder in dict.fromkeys(given):
         try:
             found = about.reads.read(folder)
-            tables.append(_judged(about, network, folder, found))
+            grades, fault = _grades(folder)
+            tables.append(_judged(about, network, folder, found, grades))
         except InputError as error:
             left_out.append((str(folder), str(error).removeprefix(f"{folder}: ")))
             continue
         attention.append(_looked_at(about.reads, network, folder, found))
-        said = [*_of_series(about, found), *found.study.notes, *_beside(folder, tables[-1])]
+        said = [*_of_series(about, found), *found.study.notes, *_beside(tables[-1], grades, fault)]
         notes += [f"{folder}: {one}" for one in said]
     if not tables:
         what, reason = left_out[0]
@@ -58,7 +59,7 @@ def judge_studies(about: About, network: nn.Module, given: Sequence[Path]) -> Pr
     )
 
 
-def _judged(about: About, network: FusionNet, folder: Path, found: Embedded) -> pd.DataFrame:
+def _judged(about: About, network: FusionNet, folder: Path, found: Embedded, grades: Mapping[str, str]) -> pd.DataFrame:
     """A row a target; `InputError` where the network gives no number."""
     probability = loop.probabilities(about.reads.logits(network, found.x))
     if not np.isfinite(probability).all():
@@ -77,7 +78,6 @@ def _judged(about: About, network: FusionNet, folder: Path, found: Embedded) -> 
             "missing": ", ".join(kind for kind in design.series if kind not in present),
         }
     )
-    grades = _grades(folder)[0]
     return decided(named, probability, about).assign(
         graded=pd.Series([grades.get(target) for target in design.targets], dtype=object)
     )
@@ -91,9 +91,8 @@ def _grades(folder: Path) -> tuple[dict[str, str], str]:
         return {}, f"The table of grades beside it is not used: {error}."
 
 
-def _beside(folder: Path, table: pd.DataFrame) -> list[str]:
+def _beside(table: pd.DataFrame, grades: Mapping[str, str], fault: str) -> list[str]:
     """How many decisions are the grades that lie beside the study, and how many the mildest grade would be."""
-    grades, fault = _grades(folder)
     rows = table[table["graded"].notna()]
     if not grades or rows.empty:
         return [fault] if fault else []

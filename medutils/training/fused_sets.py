@@ -10,6 +10,7 @@ from medutils import cache
 from medutils.data.lumbar import GRADES, SERIES
 from medutils.data.spider import Spider
 from medutils.data.studies import Studies
+from medutils.data.study_folder import WORDS
 from medutils.errors import InputError
 from medutils.models.embedders import Embedder
 from medutils.training.embeddings import embed
@@ -18,7 +19,6 @@ from medutils.training.loop import Progress
 from medutils.training.regions import embed_regions
 
 SPIDER_SERIES = {"t1": "t1", "t2": "t2", "t2_space": "t2_SPACE"}  # our names and the publisher's
-STUDY_SERIES = dict(zip(("sagittal_t1", "sagittal_t2", "axial_t2"), SERIES, strict=True))
 DISCS = (1, 2, 3, 4, 5)  # of SPIDER, from the lowest up: those that every patient has
 ABSENT, PRESENT = "absent", "present"
 PFIRRMANN = ("1", "2", "3", "4", "5")
@@ -94,14 +94,14 @@ def study_set(studies: Studies, embedder: Embedder, size: int = 224, progress: P
     for row in rows.itertuples():
         places.setdefault((row.study_id, row.description), []).extend(range(row.first, row.first + len(row.slices)))
     most = max(map(len, places.values()))
-    x = torch.zeros(len(names), len(STUDY_SERIES), most, values.shape[1])
+    x = torch.zeros(len(names), len(WORDS), most, values.shape[1])
     mask = torch.zeros(x.shape[:3], dtype=torch.bool)
     for study, name in enumerate(names):
-        for number, kind in enumerate(STUDY_SERIES.values()):
+        for number, kind in enumerate(WORDS.values()):
             of = places.get((name, kind), [])
             x[study, number, : len(of)], mask[study, number, : len(of)] = values[of], True
     y = graded.loc[names].apply(lambda column: pd.Index(GRADES).get_indexer(column)).to_numpy(np.int64, copy=True)
     targets = tuple(graded.columns)
     findings = tuple(name.rsplit("_", 2)[0] for name in targets)
     classes = (GRADES,) * len(targets)
-    return FusedSet(tuple(STUDY_SERIES), tuple(names), x, mask, y, targets, classes, findings, embedder.name)
+    return FusedSet(tuple(WORDS), tuple(names), x, mask, y, targets, classes, findings, embedder.name)

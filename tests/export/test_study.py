@@ -17,8 +17,9 @@ from medutils.data.phantoms.lumbar import make_rsna
 from medutils.data.studies import open_studies
 from medutils.data.study_folder import KINDS
 from medutils.errors import InputError
-from medutils.export import fit_study_model, load_model, model_card, save_model, write_attention
+from medutils.export import load_model, model_card, save_model, write_attention
 from medutils.export.study import there
+from medutils.export.study_fit import fit_study_model
 from medutils.training.fusion import Fitting
 from tests.export.study_models import DATA, FINDINGS, about, config, embedded, network, reads, write
 

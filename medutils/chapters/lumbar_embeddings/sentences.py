@@ -11,16 +11,11 @@ from medutils.data.graded_slices import GradedSlices
 from medutils.data.lumbar import GRADES, LEVELS
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause, Folded
+from medutils.evidence.words import Clause, Folded, share
 from medutils.tables import markdown_safe
 
 LOSS, AREA = "weighted_log_loss", "macro_auroc"
 NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
-
-
-def share(value: float, digits: int = 1) -> str:
-    """A share as a percentage."""
-    return number(value, f".{digits}%")
 
 
 def points(value: float) -> str:

@@ -77,10 +77,10 @@ def task_of(table: pd.DataFrame) -> Task:
     return grades(classes, (1.0,) * 5) if len(classes) == 5 else grades(classes)
 
 
-def cells(found: Found, with_subsets: bool = True) -> Iterator[Cell]:
+def cells(found: Found) -> Iterator[Cell]:
     """All networks and subsets that studies were asked of."""
     for cell in found.shares:
-        if np.isfinite(found.shares[cell]).any() and (with_subsets or not cell[1].startswith(ONLY)):
+        if np.isfinite(found.shares[cell]).any():
             yield Cell(*cell)
 
 
@@ -161,12 +161,6 @@ def remedies_over(found: Found, architecture: str, left: str, other: str) -> dic
         for network in found.networks(architecture)
         if network != other and not network.startswith(ONLY)
     }
-
-
-def as_rows(values: Mapping[Cell, Mapping[str, Estimate]], metric: str) -> pd.DataFrame:
-    """A row a cell: architecture, network, left, value, low, high, patients."""
-    rows = [(*cell, of[metric].value, of[metric].low, of[metric].high, of[metric].n) for cell, of in values.items()]
-    return pd.DataFrame(rows, columns=[*Cell._fields, "value", "low", "high", "patients"])
 
 
 def table_key(found: Found, cell: Cell) -> list[Any]:

@@ -1,6 +1,5 @@
 """What this chapter measures, written into its results. Each function takes what a run has and keeps its numbers."""
 
-import re
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
@@ -12,21 +11,20 @@ from medutils.chapters.lumbar_fusion import ablation, pseudo, pseudo_numbers
 from medutils.chapters.lumbar_fusion.ablation import BASELINES, Cell
 from medutils.chapters.lumbar_fusion.as_written import concatenated
 from medutils.chapters.lumbar_fusion.plan import TWO, Setup, names_of
+from medutils.chapters.lumbar_fusion.sentences import REFERENCE, key
 from medutils.data.lesions import slices_near
 from medutils.data.lumbar import load_series
+from medutils.data.study_folder import WORDS
 from medutils.evaluation.net_benefit import decision_curve
 from medutils.evidence import Results
-from medutils.export import About, TrainedOn, study_about
-from medutils.export.study_fit import rows_of
+from medutils.export import About, TrainedOn
+from medutils.export.study_fit import fit_studies
 from medutils.models.fusion import FusionNet, averaged
 from medutils.training.fused import FusedSet
-from medutils.training.fused_sets import STUDY_SERIES
-from medutils.training.fusion import Job, fit_all
 from medutils.training.fusion_looks import looked_near, token_weights
-from medutils.training.fusion_trials import AS_IS, AT_RANDOM, LATE, Found, subsets
+from medutils.training.fusion_trials import AS_IS, AT_RANDOM, LATE, Found, predictions, subsets
 from medutils.training.loop import Progress
 
-REFERENCE = "dynamic"  # what the other remedies are held against
 CONDITIONS = {  # findings of the same kind on either side
     "spinal_canal_stenosis": ("spinal_canal_stenosis",),
     "neural_foraminal_narrowing": ("left_neural_foraminal_narrowing", "right_neural_foraminal_narrowing"),
@@ -35,25 +33,22 @@ CONDITIONS = {  # findings of the same kind on either side
 THRESHOLDS = tuple(number / 20 for number in range(1, 15))
 # The clinical question of the decision curve: which discs are read a second time for a herniation.
 QUESTION = "herniation"
-TAKEN, TITLE = "slices", "Lumbar stenosis from the MRI series that are there"  # of the model to take away
+TAKEN = "slices"  # the architecture of the model to take away
 HELD = 1  # of five parts of the patients, for each seed, that autoencoders are tested on
 
 
-def named(prefix: str, *words: str) -> str:
-    """A metric's name from words that may hold blanks and signs: letters, digits and `_` alone."""
-    return "_".join([prefix, *(re.sub(r"\W+", "_", word) for word in words)])
+def trials(results: Results, name: str, found: Found) -> None:
+    """Each network asked of each subset, as `<name>_<architecture>_<network>_<left>`.
 
-
-def trials(results: Results, name: str, found: Found, metrics_of: Sequence[Cell] = ()) -> pd.DataFrame:
-    """Each network asked of each subset, as `<name>_<architecture>_<network>_<left>`; a row a cell for the page."""
+    `REFERENCE` of patients as they are has all metrics, and what it said goes into predictions.csv.
+    """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
-    chosen = list(metrics_of) or list(ablation.cells(found))
-    measured = ablation.measured(found, chosen, resamples, seed)
-    for cell, metrics in measured.items():
-        if cell.left == AS_IS and cell.network == REFERENCE:  # of patients as they are: all metrics, and what was said
-            results.judge(named(name, *cell), ablation.pooled(found, cell), ablation.SPLIT)
-        else:
-            results.add(named(name, *cell), metrics)
+    judged = [cell for cell in ablation.cells(found) if cell.left == AS_IS and cell.network == REFERENCE]
+    others = [cell for cell in ablation.cells(found) if cell not in judged]
+    for cell in judged:
+        results.judge(key(name, *cell), ablation.pooled(found, cell), ablation.SPLIT)
+    for cell, metrics in ablation.measured(found, others, resamples, seed).items():
+        results.add(key(name, *cell), metrics)
     results.experiment(
         name,
         patients=len(found.data.patients),
@@ -61,7 +56,6 @@ def trials(results: Results, name: str, found: Found, metrics_of: Sequence[Cell]
         having={series: int(count) for series, count in zip(found.data.series, found.data.present.sum(0), strict=True)},
         pseudo_error=float(found.trained["pseudo_error"].mean()),
     )
-    return pd.concat([ablation.as_rows(measured, metric).assign(metric=metric) for metric in ablation.SHOWN])
 
 
 def losses(results: Results, name: str, found: Found) -> None:
@@ -71,14 +65,14 @@ def losses(results: Results, name: str, found: Found) -> None:
     for architecture in dict.fromkeys(cell[0] for cell in found.shares):
         pairs = {part: (Cell(architecture, REFERENCE, part), Cell(architecture, REFERENCE, whole)) for part in parts}
         for part, metrics in ablation.differences(found, pairs, resamples, seed).items():
-            results.add(named(name, architecture, part, "over_all"), metrics)
+            results.add(key(name, architecture, part, "over_all"), metrics)
 
 
-def remedies(results: Results, name: str, found: Found) -> dict[str, float]:
+def remedies(results: Results, name: str, found: Found) -> None:
     """Every remedy and baseline minus `REFERENCE`, and where series are missing at random minus late fusion, too.
 
-    Kept as `<name>_<architecture>_<network>_<left>_over_<other>`. Returns the smallest differences in AUROC that these
-    patients would have shown, by name.
+    Kept as `<name>_<architecture>_<network>_<left>_over_<other>`, and under `<name>_power` the smallest differences in
+    AUROC that these patients would have shown.
     """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     shown: dict[str, float] = {}
@@ -89,11 +83,10 @@ def remedies(results: Results, name: str, found: Found) -> dict[str, float]:
                 continue
             pairs = ablation.remedies_over(found, architecture, left, other)
             for network, metrics in ablation.differences(found, pairs, resamples, seed).items():
-                key = named(name, architecture, network, left, "over", other)
-                results.add(key, metrics)
-                shown[key] = ablation.detectable(metrics["auroc_over_targets"])
+                pair = key(name, architecture, network, left, "over", other)
+                results.add(pair, metrics)
+                shown[pair] = ablation.detectable(metrics["auroc_over_targets"])
     results.experiment(f"{name}_power", detectable=shown)
-    return shown
 
 
 def findings(results: Results, name: str, found: Found, architecture: str, networks: Sequence[str]) -> None:
@@ -102,22 +95,16 @@ def findings(results: Results, name: str, found: Found, architecture: str, netwo
         cell = Cell(architecture, network, AS_IS)
         each = ablation.by_finding(found, cell, results.parameters["resamples"], results.parameters["seed"])
         for finding, metrics in each.items():
-            results.add(named(name, finding, network), metrics)
+            results.add(key(name, finding, network), metrics)
 
 
-def which_series(results: Results, found: Found, architecture: str, network: str) -> pd.DataFrame:
-    """Phantoms: each condition by each subset of the series, mean AUROC of a narrowing within its target.
-
-    Kept as `phantoms_needs_<condition>_<left>`; returns a row a condition and a column a subset.
-    """
+def which_series(results: Results, found: Found, architecture: str, network: str) -> None:
+    """Phantoms: each condition by each subset of the series, as `phantoms_needs_<condition>_<left>`."""
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
-    rows: dict[str, dict[str, float]] = {}
     for condition, names in CONDITIONS.items():
         for part in ("+".join(one) for one in subsets(found.data.series)):
             metrics = ablation.of_findings(found, Cell(architecture, network, part), names, resamples, seed)
-            results.add(named("phantoms_needs", condition, part), metrics)
-            rows.setdefault(condition, {})[part] = metrics["auroc_over_targets"].value
-    return pd.DataFrame.from_dict(rows, orient="index")
+            results.add(key("phantoms_needs", condition, part), metrics)
 
 
 def looks(results: Results, setup: Setup, data: FusedSet, remedy: str = "modality_dropout") -> None:
@@ -125,7 +112,7 @@ def looks(results: Results, setup: Setup, data: FusedSet, remedy: str = "modalit
     near = slices_near(setup.studies, list(data.patients))
     for architecture in (name for name in setup.trials.architectures if name != "sets"):
         weights = token_weights(data, architecture, remedy, setup.trials)  # type: ignore[arg-type]
-        for number, (series, kind) in enumerate(STUDY_SERIES.items()):
+        for number, (series, kind) in enumerate(WORDS.items()):
             marked = data.mask[:, number].numpy() & False
             for study, places in enumerate(near[kind]):
                 marked[study, : len(places)] = places
@@ -136,7 +123,7 @@ def looks(results: Results, setup: Setup, data: FusedSet, remedy: str = "modalit
                 results.parameters["resamples"],
                 results.parameters["seed"],
             )
-            results.add(named("looks", architecture, series), metrics)
+            results.add(key("looks", architecture, series), metrics)
 
 
 def tuned(results: Results, setup: Setup, plain: Found, progress: Progress | None = None) -> None:
@@ -150,7 +137,7 @@ def tuned(results: Results, setup: Setup, plain: Found, progress: Progress | Non
                 metrics = ablation.between(
                     (found, cell), (plain, cell), results.parameters["resamples"], results.parameters["seed"]
                 )
-                results.add(named("tuned", *cell), metrics)
+                results.add(key("tuned", *cell), metrics)
 
 
 def pseudo_modality(results: Results, data: FusedSet, progress: Progress | None = None) -> None:
@@ -187,28 +174,28 @@ def dropped(results: Results, folder: Path | None) -> None:
 
 
 def model(results: Results, setup: Setup, data: FusedSet) -> tuple[FusionNet, About]:
-    """A network of phantom studies to take away, calibrated, with what each missing series costs it.
-
-    It learns from the studies of the split's training side, is calibrated on the validation studies and measured on the
-    test studies.
-    """
-    train, validation, test = (rows_of(setup.studies, data, split) for split in ("train", "validation", "test"))
-    config = data.config(architecture=TAKEN, missing="modality_dropout")
-    network = fit_all(data, {"model": Job(config)}, train, setup.p.seed, setup.trials.fitting)["model"].network
+    """A network of phantom studies to take away, calibrated, with what each missing series costs it."""
     trained_on = TrainedOn(name="lumbar MRI studies of three series", kind="phantom", sha256=data.fingerprint)
-    about = study_about(
-        network, data, validation, test, trained_on, title=TITLE, size=setup.p.study_size, resamples=setup.p.resamples
+    network, about = fit_studies(
+        setup.studies,
+        data,
+        trained_on,
+        {"architecture": TAKEN, "missing": "modality_dropout"},
+        size=setup.p.study_size,
+        seed=setup.p.seed,
+        fitting=setup.trials.fitting,
+        resamples=setup.p.resamples,
     )
     results.add("model", dict(about.metrics))
-    results.experiment("model", train=len(train), test=len(test))
+    split = setup.studies.records.groupby("split")["patient"].nunique()
+    results.experiment("model", train=int(split["train"]), test=int(split["test"]))
     return network, about
 
 
-def decisions(results: Results, found: Found, architecture: str, network: str) -> pd.DataFrame:
+def decisions(results: Results, found: Found, architecture: str, network: str) -> None:
     """The decision curve of one clinical question: a row a threshold and strategy."""
     cell = Cell(architecture, network, AS_IS)
-    table = ablation.tables(found, cell, [QUESTION])[QUESTION]
+    table = predictions(found, found.shares[cell], [QUESTION])
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     curve = decision_curve(table, ablation.task_of(table), THRESHOLDS, resamples, seed)
     results.experiment("decisions", question=QUESTION, curve=curve.to_dict("records"))
-    return curve

@@ -7,7 +7,7 @@ import pandas as pd
 from medutils.chapters.lumbar_fusion.as_written import MENDED
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause, Folded
+from medutils.evidence.words import Clause, Folded, share
 
 NETWORKS = {"dae": "denoising autoencoder", "vae": "VAE", "attention": "VAE with attention"}
 FAULTS = {
@@ -18,11 +18,6 @@ FAULTS = {
     "first": "a row of any kind learnt, and not the first",
     "optimiser": "its own weights in its optimiser",
 }
-
-
-def share(value: float, digits: int = 1) -> str:
-    """A share as a percentage."""
-    return number(value, f".{digits}%")
 
 
 def moved(change: Estimate) -> str:

@@ -52,8 +52,8 @@ def test_worn_discs_and_findings_are_there_or_not() -> None:
 
 def test_what_knows_all_is_measured_beside_what_guesses() -> None:
     cells = [Cell("sets", name, AS_IS) for name in ("knows", "guesses")]
-    rows = ablation.as_rows(ablation.measured(found(), cells, 50), "auroc_over_targets")
-    assert rows["value"].tolist() == [1.0, 0.5] and rows["patients"].tolist() == [STUDIES] * 2
+    areas = [of["auroc_over_targets"] for of in ablation.measured(found(), cells, 50).values()]
+    assert [one.value for one in areas] == [1.0, 0.5] and [one.n for one in areas] == [STUDIES] * 2
     each = ablation.by_finding(found(), cells[0], 50)
     assert each["a"]["kappa_linear"].value == 1 and each["b"]["auroc_over_targets"].value == 1
 
