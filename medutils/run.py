@@ -1,5 +1,6 @@
 """Run a chapter with papermill: checked first, written whole, and not again when nothing changed."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -44,6 +45,8 @@ os.killpg(int(sys.argv[1]), signal.SIGKILL)
 MEMORY = 2 * 10**9  # bytes that a run should have: what a chapter on images takes on the demo profile
 ASKED_EVERY = 0.5  # seconds between two questions whether a run is to go on
 REQUIREMENTS = ROOT / "requirements.txt"  # every executed page rests on it
+# What becomes of a run is said in one sentence; papermill's own lines are for whoever has set up a log.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
