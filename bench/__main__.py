@@ -2,9 +2,9 @@
 
 from rich.console import Console
 
-from bench import embeddings, evaluation, images, phantoms, pneumonia, six_class, spine
+from bench import embeddings, evaluation, fusion, images, phantoms, pneumonia, six_class, spine, sweep
 from bench.report import machine
 
 Console().print(machine())
-for measurement in (spine, pneumonia, six_class, embeddings, images, phantoms, evaluation):
+for measurement in (spine, pneumonia, six_class, embeddings, fusion, images, phantoms, evaluation, sweep):
     measurement.main()

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -29,6 +29,14 @@ class Quoted(Protocol):
     words: str
     section: str
     write_up: str
+
+
+class Compared(Protocol):
+    """Results of a run that can be held against the reference run."""
+
+    def against_reference(self, names: Mapping[str, str]) -> pd.DataFrame: ...
+
+    def tell(self, clause: Callable[[Any], str], *, needs: str) -> str: ...
 
 
 class Named(Protocol):
@@ -177,6 +185,26 @@ class Page:
         words = f"{axis}. {side_by_side_words(table, self.on_what)}"
         self.show(figure, words, 210 + 52 * len(table), caption, of="both")
 
+    def told(
+        self,
+        results: Compared,
+        rows: Mapping[str, str],
+        axis: str,
+        title: str,
+        clause: Callable[[Any], str],
+        needs: str,
+        marks: Mapping[str, float] | None = None,
+    ) -> None:
+        """Show numbers of the reference run and of this run with what they say; only the words where there is none.
+
+        rows: by the name that each row is to have, the metric or path of its number; the rest as in `beside` and `tell`
+        """
+        table, said = results.against_reference(rows), results.tell(clause, needs=needs)
+        if table.notna().any(axis=None):
+            self.beside(table, axis, title, said, marks)
+        else:
+            self.say(said)
+
     def fold(
         self,
         title: str,
@@ -226,6 +254,14 @@ class Page:
         body = f"<p>{told[0]}</p>" if len(told) == 1 else f"<ul>{''.join(f'<li>{line}</li>' for line in told)}</ul>"
         html = f'<div class="admonition {kind}"><p class="admonition-title">{escape(title)}</p>{body}</div>'
         display({"text/html": html, "text/plain": "\n".join([title, *lines])}, raw=True)
+
+    def drawing(self, svg: str, alt: str, caption: str) -> None:
+        """Show a drawing that holds no numbers of a run, in the colour of the text around it."""
+        from IPython.display import display
+
+        told = f"<figcaption>{_html(caption)}</figcaption>"
+        html = f'<figure class="drawn"><div role="img" aria-label="{escape(alt)}">{svg}</div>{told}</figure>'
+        display({"text/html": html, "text/plain": f"{alt}\n{caption}"}, raw=True)
 
     def quote(self, quote: Quoted, write_up: Named) -> None:
         """Show words of a write-up, to the letter, with where they stand and a link to what is known of it.

@@ -134,6 +134,34 @@ def intervals(
     return _marked(figure, marks or {})
 
 
+def heat_maps(panels: Mapping[str, pd.DataFrame], axis: str, title: str) -> go.Figure:
+    """Tables side by side as heat maps on one scale, with their numbers; panels are of the same rows and columns."""
+    figure = make_subplots(rows=1, cols=len(panels), subplot_titles=list(panels), shared_yaxes=True)
+    for place, table in enumerate(panels.values(), start=1):
+        values = table.to_numpy(float)
+        text = np.where(np.isnan(values), "–", np.char.mod("%.2f", np.nan_to_num(values)))
+        names = [str(name) for name in table.columns]
+        cells = go.Heatmap(
+            z=values, x=names, y=list(table.index), text=text, texttemplate="%{text}", coloraxis="coloraxis"
+        )
+        figure.add_trace(cells, row=1, col=place)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(tickangle=30)
+    return figure.update_layout(title=title, coloraxis={"colorscale": "Cividis", "colorbar": {"title": axis}})
+
+
+def heat_map_words(panels: Mapping[str, pd.DataFrame]) -> str:
+    """The numbers of `heat_maps`, for those who do not see it."""
+    said = []
+    for panel, table in panels.items():
+        rows = [
+            f"{name} ({', '.join(f'{column} {value:.2f}' for column, value in row.items() if value == value)})"
+            for name, row in table.iterrows()
+        ]
+        said.append(f"{panel}: {'; '.join(rows)}")
+    return ". ".join(said)
+
+
 def side_by_side(
     table: pd.DataFrame, axis: str, title: str, run: str, marks: Mapping[str, float] | None = None
 ) -> go.Figure:

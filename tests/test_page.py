@@ -134,3 +134,12 @@ def test_names_of_the_users_own_are_shown_as_they_are_written(shown):
     PHANTOM.show(matrix, "Two by two")
     drawn = base64.b64decode(shown[0]["text/html"].partition("base64,")[2].partition('"')[0]).decode()
     assert drawn.count("a&lt;b&gt;$x$") == 2
+
+
+def test_a_drawing_has_its_words_and_its_caption(monkeypatch: pytest.MonkeyPatch):
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    Page("phantom").drawing("<svg></svg>", "a box & an arrow", "What it is.")
+    assert 'aria-label="a box &amp; an arrow"' in shown[0]["text/html"]
+    assert "<svg></svg>" in shown[0]["text/html"] and "<figcaption>What it is.</figcaption>" in shown[0]["text/html"]
+    assert shown[0]["text/plain"] == "a box & an arrow\nWhat it is."

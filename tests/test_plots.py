@@ -73,3 +73,11 @@ def test_the_slider_moves_ppv_and_npv_alone():
     assert values["y"][0][2] is None  # nobody is called positive
     assert list(figure.data[2].y) == steps[1].args[0]["y"][0]
     json.dumps(figure.to_plotly_json(), default=list)
+
+
+def test_heat_maps_share_a_scale_and_show_their_numbers():
+    table = pd.DataFrame({"T1": [0.5, 0.75], "T2": [0.625, np.nan]}, index=["zeros", "nothing"])
+    figure = plots.heat_maps({"one": table, "two": table + 0.1}, "AUROC", "Remedies")
+    assert [one.coloraxis for one in figure.data] == ["coloraxis"] * 2
+    assert figure.data[0].text.tolist() == [["0.50", "0.62"], ["0.75", "\u2013"]]
+    assert plots.heat_map_words({"one": table}) == "one: zeros (T1 0.50, T2 0.62); nothing (T1 0.75)"

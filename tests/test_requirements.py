@@ -22,6 +22,7 @@ UNNAMED = {
     "ipykernel": "the kernel `python3`",
     "types-pyyaml": "mypy reads it",
     "jupytext": "a template of a chapter",
+    "bokeh": "Dask's dashboard",
 }
 
 

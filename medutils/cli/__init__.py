@@ -53,6 +53,75 @@ def run(
 
 
 @app.command()
+def sweep(
+    chapter: Annotated[str, typer.Argument(help="The chapter's name; `medutils chapters` lists them.")],
+    g: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-g", "--grid", metavar="NAME=VALUE,...", help='Values of a parameter; "a,b" is one with a comma.'
+        ),
+    ] = None,
+    p: Given = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds to run each point with, from the seed given on.")] = 1,
+    profile: ProfileName = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="auto (the default), phantom, or your own data: a path, or an address such as s3://..."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers on this machine; as many as fit by default.")
+    ] = None,
+    memory: Annotated[str, typer.Option(help="Memory of each worker on this machine, such as 4GB.")] = "",
+    scheduler: Annotated[str, typer.Option(help="The address of a Dask scheduler, such as tcp://host:8786.")] = "",
+    out: Annotated[str | None, typer.Option(help="The folder for the runs.")] = None,
+) -> None:
+    """Run a chapter over a grid of its parameters, with Dask; a sweep that was ended goes on where it was."""
+    from medutils.sweep import Asked, parse_grid
+    from medutils.sweep import sweep as run_sweep
+    from medutils.sweep.show import Terminal
+
+    given = _given(p, profile=profile, data=data, out=out)
+    place = Path(given.pop("out", "") or f"{chapter}_sweep").expanduser().resolve()
+    if scheduler and (workers or memory):
+        raise InputError("--scheduler: found --workers or --memory beside it; expected those for workers here alone")
+    asked = Asked(chapter, parse_grid(g or []), given, seeds)
+    swept = run_sweep(asked, place, workers=workers or 0, scheduler=scheduler, memory=memory, display=Terminal())
+    print(f"{swept.before + swept.done} of {swept.points} points are done, in {place}")
+    for failure in swept.failed:
+        _say(printable(f"{failure.point}: {failure.sentence}"))
+    if swept.failed:
+        raise InputError(f"{len(swept.failed)} of {swept.points} points failed, named above; expected none")
+
+
+@app.command()
+def runs(
+    place: Annotated[Path, typer.Argument(help="The folder of a sweep, or any folder with runs below it.")],
+    where: Annotated[str, typer.Option(help='Only runs that fit, such as "auroc > .9 and epochs == 50".')] = "",
+    model: Annotated[str, typer.Option(help="The model whose metrics a bare name such as auroc means.")] = "",
+    show: Annotated[str, typer.Option(help="The metrics to show, with commas between them.")] = "auroc",
+    sort: Annotated[str, typer.Option(help="A parameter or metric to sort by, the highest first.")] = "",
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="RUN RUN", help="Compare two runs, paired by patient where possible."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the whole table, or the comparison, to this file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+) -> None:
+    """List, filter and compare runs: parameters, metrics with their intervals, seconds, versions."""
+    from medutils.cli.runs import show_comparison, show_runs
+    from medutils.runs import export
+
+    place = place.expanduser().resolve()
+    if compare:
+        table = show_comparison(place, compare, model)
+    else:
+        table = show_runs(place, where, model, [name.strip() for name in show.split(",") if name.strip()], sort)
+    export(table, csv, parquet)
+    for path in filter(None, (csv, parquet)):
+        print(path)
+
+
+@app.command()
 def chapters() -> None:
     """List the chapters and what each can be told: type, default, range and meaning."""
     from rich.console import Console
@@ -129,27 +198,38 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...", help="For a model of films: films, and folders of films; of tables: CSV files."
+            metavar="INPUT...",
+            help="For a model of films: films, and folders of films; of tables: CSV files; of studies: a folder of "
+            "DICOM files for each study.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")] = False,
     gradcam: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each film with a heat map over it to this folder.")
     ] = None,
+    attention: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what each slice of a study counted to this CSV file.")
+    ] = None,
 ) -> None:
-    """Let an exported model judge films, or the rows of tables."""
+    """Let an exported model judge films, the rows of tables, or MRI studies."""
     import json
 
     from rich.console import Console
     from rich.table import Column, Table
 
-    from medutils.export import load_model, write_heat_maps
+    from medutils.export import few_columns, load_model, write_attention, write_heat_maps
 
     model = load_model(run)
+    if attention is not None and model.about.kind != "study":
+        raise InputError(f"attention: found a model for a {model.about.kind}; expected one for studies")
+    if gradcam is not None and model.about.kind == "study":
+        raise InputError("heat maps: found a model for a study; expected one for films")
     found = model.predict(inputs)
     table, left_out = found.table, found.left_out
     if gradcam is not None:
         table["gradcam"] = [str(path) for path in write_heat_maps(model, table, gradcam)]
+    if attention is not None:
+        write_attention(found, attention)
     trained_on = str(model.about.data)
     if as_json:
         table = table.assign(trained_on=trained_on, notice=NOT_FOR_CLINICAL_USE)
@@ -158,7 +238,7 @@ def predict(
         title = (
             f"{model.about.title}, trained on {trained_on}; {model.about.positive} from {model.about.threshold:.4f} on"
         )
-        table = table.drop(columns="gradcam", errors="ignore")
+        table = few_columns(table)
         shown = Table(*(Column(printable(name), overflow="fold") for name in table), title=printable(title))
         for row in table.itertuples(index=False):
             shown.add_row(*(printable(f"{cell:.4f}" if isinstance(cell, float) else str(cell)) for cell in row))
@@ -166,11 +246,15 @@ def predict(
         print(NOT_FOR_CLINICAL_USE)
         if gradcam is not None:
             print(printable(f"Heat maps: {gradcam}"))
+        if attention is not None:
+            print(printable(f"Attention: {attention}"))
     for sentence in [*found.notes, *(f"{what}: {reason}" for what, reason in left_out)]:
         _say(printable(sentence))
     if left_out:
-        total, noun = len(table) + len(left_out), model.about.reads.noun
-        raise InputError(f"INPUT: left out {len(left_out)} of {total} {noun}s, named above; expected to judge all")
+        raise InputError(
+            f"INPUT: left out {len(left_out)} of {found.judged + len(left_out)} {model.about.reads.plural}, named "
+            "above; expected to judge all"
+        )
 
 
 def _given(pairs: list[str] | None = None, **options: str | None) -> dict[str, str]:

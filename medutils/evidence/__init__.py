@@ -21,7 +21,7 @@ from medutils.evidence.reference import (
     reference_paths,
 )
 from medutils.evidence.status import WORDS, Status, held_against, status
-from medutils.evidence.words import far_from_real, on_both, on_real, other_than_real
+from medutils.evidence.words import far_from_real, on_both, on_real, other_than_real, real_or_run
 
 __all__ = [
     "WORDS",
@@ -44,6 +44,7 @@ __all__ = [
     "other_than_real",
     "quoted",
     "real_numbers",
+    "real_or_run",
     "reference_path",
     "reference_paths",
     "reported_and_reference",

@@ -21,7 +21,7 @@ from medutils.evaluation import Estimate, Task, compare, difference_of_differenc
 from medutils.evidence.claims import load_reported, reported_values
 from medutils.evidence.reference import Numbers, load_reference, look_up, real_numbers
 from medutils.evidence.status import status
-from medutils.evidence.words import Clause, far_from_real, on_both, other_than_real
+from medutils.evidence.words import Clause, far_from_real, on_both, on_phantoms, other_than_real
 from medutils.files import explain, sha256, write_json, write_text
 from medutils.tables import check_predictions
 
@@ -81,6 +81,10 @@ class Results:
         if share:
             text += far_from_real(real.number(share), run.number(share), self.on_what)
         return text
+
+    def tell_of_phantoms(self, clause: Clause, needs: str) -> str:
+        """A result of phantom studies told of both runs: the reference run's, too, is no evidence about patients."""
+        return on_phantoms(clause, real_numbers(self.chapter), self.numbers, needs)
 
     def evaluate(
         self, table: pd.DataFrame, split: str, threshold: float | str | None = None, resamples: int | None = None

@@ -1,15 +1,16 @@
 """Sentences that tell a result twice: what real data gave in the reference run, and what this run gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from math import isnan
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from medutils.evaluation import Estimate, verdict
+from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence.reference import Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Made = TypeVar("Made", bound=Sized)
 Clause = Callable[[Numbers], str]  # tells a result of a run, without a full stop
 NOT_YET, NOT_RUN = "It has not been run on real data yet.", "This run was not asked for it."
 SAID = {"above": "above 0", "below": "below 0", "holds 0": "not told from 0", "undefined": "not defined"}
@@ -32,6 +33,11 @@ class Folded(NamedTuple):
     table: "Callable[[Numbers, Numbers, str], pd.DataFrame] | None" = None
 
 
+def share(value: float, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return number(value, f".{digits}%")
+
+
 def on_real(clause: Clause, real: Numbers) -> str:
     """What real data gave in the reference run."""
     return f"On real data {clause(real)}."
@@ -47,6 +53,13 @@ def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str, needs: st
     parts = ((there, real, NOT_YET), (f"{here} {clause(run)}.", run, NOT_RUN))
     lacks = [bool(needs) and isnan(_number(numbers, needs)) for _, numbers, _ in parts]
     return " ".join(missing if lack else told for (told, _, missing), lack in zip(parts, lacks, strict=True))
+
+
+def on_phantoms(clause: Clause, reference: Numbers, run: Numbers, needs: str) -> str:
+    """As `on_both`, of what both runs took from phantom studies: the reference run, then this one."""
+    runs = (("the reference run", reference), ("this run", run))
+    told = [f"In {name}, on phantom studies, {clause(of)}." for name, of in runs if not isnan(_number(of, needs))]
+    return " ".join(told) or NOT_RUN
 
 
 def _number(numbers: Numbers, name: str) -> float:
@@ -68,3 +81,11 @@ def far_from_real(real: float, run: float, on_what: str, at_most: float = 0.2) -
         return ""
     which = "This run" if on_what == "real data" else f"The {on_what}"
     return f" {which} says otherwise than real data."
+
+
+def real_or_run(
+    make: Callable[[Numbers], Made], real: Numbers, run: Numbers
+) -> tuple[Made, Literal["reference", "run"]]:
+    """What is made of the reference run, or of this run where that has nothing; and which of them it is."""
+    found = make(real)
+    return (found, "reference") if len(found) else (make(run), "run")

@@ -9,6 +9,7 @@ from medutils import NOT_FOR_CLINICAL_USE, __version__
 from medutils.evaluation import Estimate, at_bound, metric_name
 from medutils.evaluation.calibrate import TEMPERATURES
 from medutils.export.film import FilmInput
+from medutils.export.study import StudyInput
 from medutils.export.table import TableInput
 from medutils.tables import markdown_safe, rest
 
@@ -39,12 +40,11 @@ class About(BaseModel):
     """All of a network but its weights; checked when it is written and when it is read.
 
     title: what it is, in a few words
-    reads: its kind of input, how that is read, and the sizes of the network; another kind (a study of several series)
-        is another class beside `TableInput` and `FilmInput`
+    reads: its kind of input, how that is read, and the sizes of the network
     classes: the positive one last
     healthy: of several classes, that of the healthy, if one is: the threshold is then for its contrary
     threshold, threshold_rule: the probability from which on the positive class is called, and how it was chosen
-    temperature: what logits are divided by to be calibrated; 1 where nothing was fitted
+    temperature: what logits are divided by to be calibrated; 1 where nothing was fitted, or `reads` has its own
     metrics: by name, each with its interval
     limits: sentences that the card adds to its own
     """
@@ -52,7 +52,7 @@ class About(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     title: Text
-    reads: Annotated[TableInput | FilmInput, Field(discriminator="kind")]
+    reads: Annotated[TableInput | FilmInput | StudyInput, Field(discriminator="kind")]
     classes: tuple[Text, ...] = Field(min_length=2)
     healthy: str = ""
     threshold: float = Field(ge=0, le=1)
@@ -69,10 +69,12 @@ class About(BaseModel):
             raise ValueError(f"classes are {', '.join(self.classes)}; expected each once")
         if self.healthy and self.healthy not in self.classes:
             raise ValueError(f"healthy is {self.healthy}; expected one of {', '.join(self.classes)}")
+        if self.temperature != 1 and self.reads.fitted():
+            raise ValueError(f"temperature is {self.temperature}; expected 1 beside temperatures of its targets")
         return self
 
     @property
-    def kind(self) -> Literal["table", "film"]:
+    def kind(self) -> Literal["table", "film", "study"]:
         return self.reads.kind
 
     @property
@@ -82,20 +84,21 @@ class About(BaseModel):
 
     def notes(self) -> tuple[str, ...]:
         """What must be said beside every probability: that the temperature found no optimum, where it did not."""
-        if not at_bound(self.temperature):
-            return ()
         low, high = TEMPERATURES
-        return (
-            f"The temperature {self.temperature:.3f} lies at an end of the range {low:g} to {high:g} in which it was "
-            "looked for: no temperature calibrates this network, so its probabilities are an order and no more.",
+        return tuple(
+            f"The temperature {one:.3f} lies at an end of the range {low:g} to {high:g} in which it was "
+            "looked for: no temperature calibrates this network, so its probabilities are an order and no more."
+            for one in dict.fromkeys((self.temperature, *self.reads.fitted()))
+            if at_bound(one)
         )
 
 
 def model_card(about: About) -> str:
     """The model card, in Markdown: what the network is, what it was made from, how well it does, and its limits."""
     reads, positive = about.reads, markdown_safe(about.positive)
-    fitted = about.temperature != 1
-    scaled = f" Logits are divided by the temperature {about.temperature:.3f} to be calibrated." if fitted else ""
+    fitted = [f"{one:.3f}" for one in (about.temperature, *reads.fitted()) if one != 1]
+    ending = "" if len(fitted) == 1 else "s"
+    scaled = f" Logits are divided by the temperature{ending} {', '.join(fitted)} to be calibrated." if fitted else ""
     made_with = ", ".join(f"{name} {number}" for name, number in about.made_with.items())
     sections = {
         "Intended use": f"Teaching: to see what such a network does on a {reads.noun}, and where it fails. It must "
@@ -103,7 +106,7 @@ def model_card(about: About) -> str:
         "What it is": f"{reads.in_words()} Classes: {', '.join(map(markdown_safe, about.classes))}"
         f"{'' if about.healthy else f'; the positive one is {positive}'}.",
         "Data": f"{markdown_safe(str(about.data))}; SHA-256 `{about.data.sha256}`.",
-        "Threshold": f"A {reads.noun} is called {positive} from a {'calibrated ' if fitted else ''}probability of "
+        "Threshold": f"A {reads.judged} is called {positive} from a {'calibrated ' if fitted else ''}probability of "
         f"{about.threshold:.3f} on, {about.threshold_rule}.{scaled}",
         "Results": _results(about),
         "Limits": "\n".join(f"- {limit}" for limit in _limits(about)),
@@ -114,13 +117,14 @@ def model_card(about: About) -> str:
 
 
 def _results(about: About) -> str:
-    if not about.metrics:
+    more = about.reads.results()
+    if not (about.metrics or more):
         return "None are given."
     rows = [
         f"| {markdown_safe(metric_name(name))} | {one} | {one.n:,} | {markdown_safe(one.split)} |"
         for name, one in about.metrics.items()
     ]
-    return "\n".join(["| metric | value (95 % interval) | patients | rows of |", "|---|---|---|---|", *rows])
+    return "\n".join(["| metric | value (95 % interval) | patients | rows of |", "|---|---|---|---|", *rows, *more])
 
 
 def _limits(about: About) -> list[str]:

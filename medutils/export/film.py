@@ -9,12 +9,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from medutils.data.images import SUFFIXES, build_array
 from medutils.errors import InputError
-from medutils.export.reading import Rows, check_path
+from medutils.export.reading import Input, Rows, check_path
 from medutils.files import explain
 from medutils.models.cnn import Architecture, FilmClassifier
 from medutils.models.transfer import make_classifier
@@ -22,12 +21,12 @@ from medutils.models.transfer import make_classifier
 TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".parquet"})
 
 
-class FilmInput(BaseModel):
+class FilmInput(Input):
     """Films, read as those of the training were: grey, squashed to the square that `design` takes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     noun: ClassVar[str] = "film"
+    plural: ClassVar[str] = "films"
+    judged: ClassVar[str] = "film"
     limit: ClassVar[str] = (
         "Films of another hospital, age group, projection or scanner can lower its results, unnoticed."
     )

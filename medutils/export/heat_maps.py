@@ -13,6 +13,7 @@ from torch import nn
 
 from medutils.data.images import read_image
 from medutils.errors import InputError
+from medutils.export.film import FilmInput
 from medutils.export.model import ExportedModel
 from medutils.files import scratch
 from medutils.models.cnn import FilmClassifier
@@ -69,6 +70,9 @@ def write_heat_maps(model: ExportedModel, predictions: pd.DataFrame, folder: Pat
     All appear in `folder` as `<name>_gradcam.png` when all are made, and none when one cannot be written. Films of one
     name are numbered. Returns the paths in the table's order. Raises `InputError` for a model that takes no films.
     """
+    films = model.about.reads
+    if not isinstance(films, FilmInput):
+        raise InputError(f"heat maps: found a model for a {model.about.kind}; expected one for films")
     names: list[str] = []
     met: Counter[str] = Counter()
     with scratch(folder) as part:
@@ -76,7 +80,7 @@ def write_heat_maps(model: ExportedModel, predictions: pd.DataFrame, folder: Pat
             stem = Path(file).stem
             met[stem] += 1
             names.append(f"{stem}_gradcam{'' if met[stem] == 1 else f'-{met[stem]}'}.png")
-            heat = heat_map(model, model.about.reads.read([Path(file)]).x[0].numpy())
+            heat = heat_map(model, films.read([Path(file)]).x[0].numpy())
             words = [f"{model.about.positive} {probability:.3f}", f"trained on {model.about.data}"]
             overlay(read_image(Path(file)), heat, words).save(part / names[-1])
         for name in names:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -17,25 +16,14 @@ from torch import Tensor, nn
 
 from medutils.errors import InputError
 from medutils.export.about import About, model_card
+from medutils.export.predictions import Predictions, decided
+from medutils.export.study import StudyInput
+from medutils.export.study_predictions import judge_studies
 from medutils.files import written_whole
 from medutils.training import loop
 
 MODEL = "model.pt"  # in the folder of a run
 FORMAT = "medutils model, version 1"
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a network says.
-
-    table: a row each: what it is (`file`, of tables `line` too); `prob_<class>`; `decision`
-    left_out: what was not judged, each with the reason
-    notes: sentences that belong beside the table
-    """
-
-    table: pd.DataFrame
-    left_out: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +40,19 @@ class ExportedModel:
 
     def probabilities(self, x: Tensor) -> NDArray[np.float64]:
         """Calibrated probabilities (rows, classes) of what `about.reads` makes of an input; NaN for none."""
-        return loop.probabilities(loop.predict(self.network, x) / self.about.temperature)
+        return loop.probabilities(self.about.reads.logits(self.network, x) / self.about.temperature)
 
     def predict(self, given: Sequence[Path]) -> Predictions:
-        """What the network says of files: films and folders of them, or CSV tables, whichever it was trained on.
+        """What the network says of films and folders of them, CSV tables or study folders, what it was trained on.
 
         Of two classes the decision is the positive one when its probability reaches the threshold. Of more it is the
         most probable one, and a column `reaches_threshold` says whether the positive one's probability does. Raises
         `InputError` for what the network does not take, and when nothing can be judged.
         """
-        rows, about = self.about.reads.read(given), self.about
+        about = self.about
+        if isinstance(about.reads, StudyInput):
+            return judge_studies(about, self.network, given)
+        rows = about.reads.read(given)
         left_out = list(rows.left_out)
         if len(rows.x):
             probability = self.probabilities(rows.x)
@@ -71,21 +62,10 @@ class ExportedModel:
         if len(left_out) == len(rows.named) + len(rows.left_out):
             what, reason = left_out[0]
             raise InputError(
-                f"{what}: {reason} ({len(left_out)} of {len(left_out)} {about.reads.noun}s cannot be judged)"
+                f"{what}: {reason} ({len(left_out)} of {len(left_out)} {about.reads.plural} cannot be judged)"
             )
         table = rows.named[judged].reset_index(drop=True)
-        return Predictions(_decided(table, probability[judged], about), tuple(left_out), rows.notes + about.notes())
-
-
-def _decided(named: pd.DataFrame, probability: NDArray[np.float64], about: About) -> pd.DataFrame:
-    table = named.assign(**{f"prob_{name}": probability[:, place] for place, name in enumerate(about.classes)})
-    if about.healthy:
-        table[f"prob_{about.positive}"] = 1 - table[f"prob_{about.healthy}"]
-    reaches = (table[f"prob_{about.positive}"] >= about.threshold).to_numpy()
-    if len(about.classes) == 2:
-        return table.assign(decision=np.where(reaches, about.positive, about.classes[0]))
-    decision = [about.classes[place] for place in probability.argmax(1)]
-    return table.assign(decision=decision, reaches_threshold=reaches)
+        return Predictions(decided(table, probability[judged], about), tuple(left_out), rows.notes + about.notes())
 
 
 def save_model(path: Path, network: nn.Module, about: About) -> None:
@@ -147,7 +127,7 @@ def _restored(path: Path, about: About, state: Mapping[str, Tensor]) -> nn.Modul
         with torch.random.fork_rng(devices=[]):
             network = about.reads.network(len(about.classes))
         network.load_state_dict(state)
-        finite = bool(loop.predict(network, about.reads.example()).isfinite().all())
+        finite = bool(about.reads.logits(network, about.reads.example()).isfinite().all())
     except Exception as error:  # a design of nonsense fails anywhere in torch or timm
         said = (str(error).strip() or type(error).__name__).splitlines()[-1].strip(" .")
         why = textwrap.shorten(said, 160, placeholder=" ...")

@@ -2,11 +2,41 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
 
 from medutils.errors import InputError
+from medutils.training import loop
+
+
+class Input(BaseModel):
+    """A kind of input: how it is read, and the network that takes it; `TableInput`, `FilmInput` or `StudyInput`.
+
+    noun, plural: what is given; judged: what each probability is of
+    limit: a sentence of the model card
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+    noun: ClassVar[str]
+    plural: ClassVar[str]
+    judged: ClassVar[str]
+    limit: ClassVar[str]
+
+    def logits(self, network: nn.Module, x: Tensor) -> Tensor:
+        """Logits of what was read, (rows,) of two classes or (rows, classes)."""
+        return loop.predict(network, x)
+
+    def fitted(self) -> tuple[float, ...]:
+        """Temperatures of its own, beside that of the whole model, by which `logits` are divided already."""
+        return ()
+
+    def results(self) -> list[str]:
+        """Lines of Markdown that the model card adds to its results."""
+        return []
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,28 +6,28 @@ from typing import Annotated, ClassVar, Literal
 
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 
 from medutils.data.images import SUFFIXES
 from medutils.errors import InputError
-from medutils.export.reading import Rows, check_path
+from medutils.export.reading import Input, Rows, check_path
 from medutils.models.mlp import SpineMLP
 from medutils.tables import encoding_note, few, markdown_safe, numbers, read_csv
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class TableInput(BaseModel):
+class TableInput(Input):
     """Rows of measurements, each column standardised as in the training.
 
     mean, scale: what a column is shifted and divided by
     hidden, dropout, batch_normalisation: of the network, see `SpineMLP`
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     noun: ClassVar[str] = "row"
+    plural: ClassVar[str] = "rows"
+    judged: ClassVar[str] = "row"
     limit: ClassVar[str] = (
         "Rows of another hospital or age group, or measured in another way, can lower its results, unnoticed."
     )

@@ -5,18 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from medutils import cache
 from medutils.chapters import all_chapters
 from medutils.errors import InputError
 from medutils.files import BOOK, ROOT, sha256
-from medutils.run import NOTEBOOK, REQUIREMENTS, check_out, run_if_changed, run_page_if_changed
+from medutils.run import NOTEBOOK, REQUIREMENTS, check_out, executed_chapter, executed_page
+from medutils.site.side_by_side import Say, execute, timed
 
-Say = Callable[[str], None]
 SPHINX = "medutils.site.sphinx_ext"  # the package's part in rendering
 LEFT_OUT = ("reported", "reference")
 
@@ -25,31 +22,19 @@ def build_book(profile: str = "demo", data: str = "auto", out: Path = ROOT, say:
     """Execute what has changed, render what has changed, and return the path of the site's first page.
 
     The executed chapters lie in `out/_build/chapters`, other executed notebooks in `out/_build/pages`, the site in
-    `out/_build/html`. An interrupted build goes on with the chapter it was in.
+    `out/_build/html`. Notebooks run side by side; an interrupted build goes on with those that it was in. Raises
+    `InputError` when one fails, once the others have ended; `say` has told its cell and its error.
     """
     check_out(out)
     build = out / "_build"
-    for name in all_chapters():
-        with _timed(say, f"chapter {name}") as done:
-            ran = run_if_changed(name, {"data": data}, _executed(build, name), profile, sys.stderr.isatty())
-            done("executed" if ran else "unchanged")
-    for notebook in _other_notebooks():
-        with _timed(say, f"page {notebook.stem}") as done:
-            ran = run_page_if_changed(notebook, _executed(build, notebook.stem), sys.stderr.isatty())
-            done("executed" if ran else "unchanged")
+    notebooks = [executed_chapter(name, {"data": data}, _executed(build, name), profile) for name in all_chapters()]
+    notebooks += [executed_page(path, _executed(build, path.stem)) for path in _other_notebooks()]
+    execute(notebooks, say)
     index = build / "html" / "index.html"
-    with _timed(say, "site") as done:
+    with timed(say, "site") as done:
         done("rendered" if _render_if_changed(build, out) else "unchanged")
     say(f"open {index}")
     return index
-
-
-@contextmanager
-def _timed(say: Say, what: str) -> Iterator[Callable[[str], None]]:
-    start = time.monotonic()
-    outcome: list[str] = []
-    yield outcome.append
-    say(f"{what:<28}{outcome[0]:<12}{time.monotonic() - start:7.1f} s")
 
 
 def _render_if_changed(build: Path, out: Path) -> bool:

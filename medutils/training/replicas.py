@@ -23,7 +23,7 @@ class ReplicaFit:
     """
 
     model: ReplicatedMLP
-    scaling: "_Scaling"
+    scaling: "Scaling"
     train_loss: np.ndarray
     validation_loss: np.ndarray
     validation_f1: np.ndarray
@@ -35,7 +35,7 @@ class ReplicaFit:
             return torch.sigmoid(self.model(self.scaling(x))).numpy()
 
 
-class _Scaling:
+class Scaling:
     """Standardise a table for each replica by the mean and deviation of that replica's own training rows."""
 
     def __init__(self, x: np.ndarray, picked: Tensor, columns: np.ndarray | None) -> None:
@@ -133,7 +133,7 @@ def fit_replicas(
     generator = torch.Generator().manual_seed(seeds[0])
     picked = torch.as_tensor(np.stack(train_rows))
     replica = torch.arange(len(seeds))[:, None]
-    scaling = _Scaling(x, picked, columns)
+    scaling = Scaling(x, picked, columns)
     inputs = scaling(x)
     target = torch.as_tensor(y, dtype=torch.float32)
     padded, weight = _padded(validation_rows)

@@ -8,7 +8,8 @@ import pytest
 
 from medutils.data.manifest import Located
 from medutils.evaluation import Estimate, multiclass
-from medutils.evidence import Numbers, Results, far_from_real, on_both, on_real, other_than_real, recorder
+from medutils.evidence import Numbers, Results, far_from_real, on_both, on_real, other_than_real, real_or_run, recorder
+from medutils.evidence.words import NOT_RUN, on_phantoms
 
 NAN = float("nan")
 
@@ -66,3 +67,22 @@ def test_a_run_that_disagrees_with_real_data_says_so(low: float, words: str):
 def test_a_share_far_from_that_of_real_data_is_said_to_be(run: float, words: str):
     said = far_from_real(0.42, run, "phantom")
     assert words in said if words else said == ""
+
+
+def test_what_the_reference_run_took_from_phantoms_is_never_told_as_real():
+    run, nothing = Numbers({"experiments": {"looks": {"weight": 0.5}}}), Numbers({})
+    clause = lambda n: f"the weight is {n.number('looks/weight')}"  # noqa: E731
+    told = on_phantoms(clause, run, run, "looks/weight")
+    assert told == (
+        "In the reference run, on phantom studies, the weight is 0.5. "
+        "In this run, on phantom studies, the weight is 0.5."
+    )
+    assert on_phantoms(clause, nothing, run, "looks/weight").startswith("In this run")
+    assert on_phantoms(clause, nothing, nothing, "looks/weight") == NOT_RUN
+
+
+def test_what_this_run_made_stands_where_the_reference_run_has_none():
+    made = lambda n: list(n.numbers("looks/all"))  # noqa: E731
+    some, nothing = Numbers({"experiments": {"looks": {"all": [1, 2]}}}), Numbers({})
+    assert real_or_run(made, some, nothing) == ([1, 2], "reference")
+    assert real_or_run(made, nothing, some) == ([1, 2], "run")

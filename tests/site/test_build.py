@@ -11,7 +11,7 @@ import pytest
 from medutils.chapters import all_chapters
 from medutils.errors import InputError
 from medutils.export import load_model
-from medutils.run import run_page_if_changed
+from medutils.run import executed_page
 from medutils.site import build as site
 from medutils.site.build import build_book
 
@@ -57,7 +57,7 @@ def test_a_page_is_executed_again_only_when_its_cells_or_its_code_changed(tmp_pa
     for source, ran in (("1 + 1", True), ("1 + 1", False), ("1 + 2", True)):
         cell = nbformat.v4.new_code_cell(source, id="one")
         nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL), page)
-        assert run_page_if_changed(page, tmp_path / "out", progress=False) is ran
+        assert executed_page(page, tmp_path / "out").run(progress=False) is ran
     assert nbformat.read(tmp_path / "out" / "notebook.ipynb", 4).cells[0].outputs[0]["data"]["text/plain"] == "3"
 
 

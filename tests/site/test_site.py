@@ -101,7 +101,7 @@ def test_a_page_is_whole_and_no_wider_than_the_screen(open_page, name: str, widt
 @pytest.mark.parametrize("name", all_chapters())
 def test_a_chapter_has_figures_and_says_phantom(open_page, name: str):
     page = open_page(f"book/{name}.html", 1280)
-    assert page.locator(".plotly-graph-div, img.drawn").count() >= 9
+    assert page.locator(".plotly-graph-div, img.drawn, figure.drawn").count() >= 9
     assert "made from a phantom" in page.inner_text("article")
     assert "injected" not in page.content()
     titles = page.eval_on_selector_all(".gtitle", "titles => titles.map(title => title.textContent)")

@@ -123,7 +123,7 @@ def test_the_best_weights_are_loaded_again_when_the_rate_falls(monkeypatch: pyte
 
 def test_a_replica_is_standardised_by_its_own_training_rows_alone():
     x, _ = toy()
-    scaling = replicas._Scaling(x, torch.tensor([[*range(80)], [*range(40, 120)]]), None)
+    scaling = replicas.Scaling(x, torch.tensor([[*range(80)], [*range(40, 120)]]), None)
     for replica, rows in enumerate((slice(0, 80), slice(40, 120))):
         np.testing.assert_allclose(scaling.mean[replica, 0], x[rows].mean(0))
         np.testing.assert_allclose(1 / scaling.factor[replica, 0], x[rows].std(0))

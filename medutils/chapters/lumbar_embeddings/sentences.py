@@ -1,8 +1,8 @@
 """What a run of the lumbar chapter chooses to say. Each clause takes the numbers of a run."""
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from math import isnan
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -11,18 +11,11 @@ from medutils.data.graded_slices import GradedSlices
 from medutils.data.lumbar import GRADES, LEVELS
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause, Folded
+from medutils.evidence.words import Clause, Folded, share
 from medutils.tables import markdown_safe
-
-Made = TypeVar("Made", bound=Sized)
 
 LOSS, AREA = "weighted_log_loss", "macro_auroc"
 NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
-
-
-def share(value: float, digits: int = 1) -> str:
-    """A share as a percentage."""
-    return number(value, f".{digits}%")
 
 
 def points(value: float) -> str:
@@ -34,14 +27,6 @@ def two(n: Numbers, name: str) -> str:
     """Weighted log loss and macro-AUROC of a model."""
     loss, area = n.metric(f"{name}.{LOSS}").value, n.metric(f"{name}.{AREA}").value
     return f"{number(loss, '.3f')} and {number(area, '.3f')}"
-
-
-def real_or_run(
-    make: Callable[[Numbers], Made], real: Numbers, run: Numbers
-) -> tuple[Made, Literal["reference", "run"]]:
-    """What is made of the reference run, or of this run where that has nothing; and which of them it is."""
-    found = make(real)
-    return (found, "reference") if len(found) else (make(run), "run")
 
 
 def mean(values: list[Any]) -> float:
@@ -234,13 +219,6 @@ def weights(n: Numbers) -> str:
             "and AAL, and what attention is worth, then say nothing of the write-up's embedder, which had them"
         )
     return said
-
-
-def lacking(real: Numbers) -> str:
-    """How many of the reported configurations the reference run has no number of; empty where it has all."""
-    ran = set(_grid_names(real))
-    count = sum(cell.name not in ran for cell in grid.REPORTED)
-    return f"Of the {len(grid.REPORTED)} reported rows, {count} have not been run on real slices yet." if count else ""
 
 
 def _grid_names(n: Numbers) -> list[str]:

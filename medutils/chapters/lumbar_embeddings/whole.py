@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from medutils.chapters.lumbar_embeddings import grid
 from medutils.chapters.lumbar_embeddings.plan import Setup, names_of
@@ -17,6 +16,7 @@ from medutils.training.embeddings import embed
 from medutils.training.grading import Graded
 from medutils.training.loop import Progress
 from medutils.training.series import Embeddings, embed_series, pool
+from medutils.training.tuned import tuned_weights
 
 ALWAYS = ("lite0", "lite0_attention", "medicalnet", "projection", "noise")
 OF_THE_GRID = {"rn50": ("resnet50",), "aal": ("resnet50_attention",), "mn152": ("resnet152", "i3resnet152")}
@@ -64,20 +64,9 @@ def embedded(
             continue
         sets.append(found)
     if trainings:
-        own = setup.embedder("lite0", weights=learned(trainings[0]))
+        own = setup.embedder("lite0", weights=tuned_weights(trainings[0]))
         sets.append(embed_series(own, x, rows, fingerprint, variant="fine-tuned here", progress=progress))
     return Found(tuple(sets), tuple(missing))
-
-
-def learned(training: Graded) -> dict[str, Tensor]:
-    """The weights of a fine-tuned network without its heads, as the embedder of the same architecture takes them.
-
-    The network has one channel: its first kernels, spread over three, give the same for a slice that is repeated.
-    """
-    head = "backbone."
-    state = {name.removeprefix(head): value for name, value in training.state.items() if name.startswith(head)}
-    first = "conv_stem.weight"
-    return state | {first: state[first].expand(-1, 3, -1, -1) / 3}
 
 
 def task(setup: Setup, studies: Studies, progress: Progress | None = None) -> dict[str, pd.DataFrame]:

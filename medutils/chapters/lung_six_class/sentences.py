@@ -11,7 +11,7 @@ from medutils.chapters.lung_six_class.plan import WRITTEN
 from medutils.data.films import Films
 from medutils.evaluation import Estimate, metric_name, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause, Folded
+from medutils.evidence.words import Clause, Folded, share
 from medutils.tables import markdown_safe
 
 PAIRS = {  # a difference: the first course minus the second
@@ -41,10 +41,6 @@ def points_of(estimate: Estimate) -> str:
     """The same with its interval."""
     ends = f"({number(100 * estimate.low, '+.1f')} to {number(100 * estimate.high, '+.1f')})"
     return f"{points(estimate.value)} {ends}"
-
-
-def share(value: float) -> str:
-    return number(value, ".1%")
 
 
 def percent(estimate: Estimate) -> str:
@@ -142,10 +138,12 @@ def _null(n: Numbers) -> list[str]:
 
 
 def composed(n: Numbers) -> str:
+    """Films and patients."""
     return f"{number(n.number('data/films'), ',.0f')} films of {number(n.number('data/patients'), ',.0f')} patients"
 
 
 def stages(n: Numbers) -> str:
+    """Accuracy after each size."""
     return (
         f"test accuracy is {percent(n.metric('small.accuracy'))} after the small size and "
         f"{percent(n.metric('large.accuracy'))} after the large one"
@@ -153,6 +151,7 @@ def stages(n: Numbers) -> str:
 
 
 def recalls(n: Numbers) -> str:
+    """The share of each class that is found."""
     found = {
         name.removeprefix("large.sensitivity[").removesuffix("]"): None
         for name in n.results.get("metrics", {})
@@ -170,6 +169,7 @@ def recalls(n: Numbers) -> str:
 
 
 def no_pixel(n: Numbers) -> str:
+    """What the source, a thumbnail and the commonest class get right."""
     return (
         f"the source's name is right in {percent(n.metric('source_alone.accuracy'))}, a thumbnail in "
         f"{percent(n.metric('thumbnail.accuracy'))}, the commonest class in "
@@ -178,6 +178,7 @@ def no_pixel(n: Numbers) -> str:
 
 
 def inside(n: Numbers) -> str:
+    """Accuracy within each source, beside its commonest class."""
     found = []
     for source in n.names("within_sources"):
         network, commonest = n.metric(f"within_{source}_large.accuracy"), n.number(f"within_sources/{source}/commonest")
@@ -188,6 +189,7 @@ def inside(n: Numbers) -> str:
 
 
 def without(n: Numbers) -> str:
+    """Healthy films called healthy, with and without such films of their source in training."""
     found = []
     for source in n.names("sources_left_out"):
         with_them, after = (
@@ -202,6 +204,7 @@ def without(n: Numbers) -> str:
 
 
 def unseen(n: Numbers) -> str:
+    """AUROC of ill against healthy on a hospital that training has, and has not, seen."""
     found = [
         f"{markdown_safe(source)} {number(n.metric(f'unseen_{source}.auroc_with_it').value, '.2f')} and "
         f"{number(n.metric(f'unseen_{source}.auroc').value, '.2f')}"
@@ -211,6 +214,7 @@ def unseen(n: Numbers) -> str:
 
 
 def normals(n: Numbers) -> str:
+    """Where all healthy films are the children's: accuracy, and what the source alone tells."""
     return (
         f"accuracy is {percent(n.metric('childrens_normals.accuracy'))} on that set's test films, against "
         f"{percent(n.metric('small.accuracy'))}; the source's name alone is right in "
@@ -220,6 +224,7 @@ def normals(n: Numbers) -> str:
 
 
 def probed(n: Numbers) -> str:
+    """How far the features tell the source, before and after training."""
     return (
         f"they name the source in {percent(n.metric('probe_before.source'))} before training on the classes and in "
         f"{percent(n.metric('probe_after.source'))} after it; the commonest source is right in "
@@ -228,6 +233,7 @@ def probed(n: Numbers) -> str:
 
 
 def one_size(n: Numbers) -> str:
+    """What is left of it once all films have been through one size."""
     return (
         f"a logistic regression on ImageNet's features is right in {percent(n.metric('features_before.accuracy'))} of "
         f"the "
@@ -238,6 +244,7 @@ def one_size(n: Numbers) -> str:
 
 
 def looked(n: Numbers) -> str:
+    """How much of the heat lies at the edge of the film."""
     return (
         f"{share(n.number('heat/outer'))} of the heat lies in the outer {share(n.number('heat/outer_area'))} of the "
         "film, where hardly any lung is"
@@ -263,6 +270,7 @@ def lungs_of_phantoms(n: Numbers) -> str:
 
 
 def redrawn(n: Numbers) -> str:
+    """Validation films that the first stage had trained on."""
     return (
         f"validation films that stage 1 had trained on are right in {share(n.metric('redraw.seen').value)}, those it "
         f"had not in {share(n.metric('redraw.new').value)}: {points_of(n.metric('redraw.gap'))}"
@@ -270,6 +278,7 @@ def redrawn(n: Numbers) -> str:
 
 
 def changed(n: Numbers) -> str:
+    """What normalisation, augmentation and the rates change."""
     names = {
         "default augmentation": "default_augmentation_minus_small",
         "heavy augmentation": "heavy_augmentation_minus_small",
@@ -282,6 +291,7 @@ def changed(n: Numbers) -> str:
 
 
 def rates(n: Numbers) -> str:
+    """Unfreezing, by learning rate."""
     return (
         f"unfrozen minus frozen gives {points_of(n.metric('unfrozen_minus_frozen_low.accuracy'))} at 1e-5 to 1e-4 and "
         f"{points_of(n.metric('unfrozen_minus_frozen_high.accuracy'))} at 1e-2; the high rate minus the low ones, both "
@@ -290,6 +300,7 @@ def rates(n: Numbers) -> str:
 
 
 def progressive(n: Numbers) -> str:
+    """Small films first, against large ones alone."""
     cost = {name: number(n.number(f"cost/{name}"), ".1f") for name in n.names("cost")}
     return (
         f"small films first give {points_of(n.metric('progressive_minus_same_time.accuracy'))} against large ones "
@@ -301,6 +312,7 @@ def progressive(n: Numbers) -> str:
 
 
 def residual(n: Numbers) -> str:
+    """The write-up's own network."""
     return (
         f"the write-up's network, ResNet-34, without ImageNet's weights and once, reaches "
         f"{percent(n.metric('resnet34_small.accuracy'))} at the small size and then "
@@ -309,6 +321,7 @@ def residual(n: Numbers) -> str:
 
 
 def copied(n: Numbers) -> str:
+    """Copies on both sides of the split."""
     return (
         f"copied films in validation are found in {percent(n.metric('copies.in_validation'))}, test films of the "
         f"class in "
@@ -317,6 +330,7 @@ def copied(n: Numbers) -> str:
 
 
 def decoyed(n: Numbers) -> str:
+    """A category that is none."""
     return (
         f"accuracy on the six classes changes by {points_of(n.metric('decoy_minus_small.accuracy'))}; "
         f"{share(n.number('decoy/called'))} of the test films are given to the category that is none"
@@ -324,6 +338,7 @@ def decoyed(n: Numbers) -> str:
 
 
 def enough(n: Numbers) -> str:
+    """Accuracy by the number of training films."""
     curve = dict(zip(n.numbers("learning_curve/rows"), n.numbers("learning_curve/value"), strict=False))
     if len(curve) < 2:
         return "no learning curve was measured"
@@ -335,6 +350,7 @@ def enough(n: Numbers) -> str:
 
 
 def milestone(n: Numbers) -> str:
+    """All films at hand."""
     return (
         f"with all films at hand, judged on the same test films, accuracy is "
         f"{percent(n.metric('everything.accuracy'))}, "
@@ -349,6 +365,7 @@ def milestone(n: Numbers) -> str:
 
 
 def triaged(n: Numbers) -> str:
+    """Ill against healthy, at the threshold of a triage."""
     return (
         f"the threshold finds {percent(n.metric('triage.sensitivity'))} of the diseased test films and leaves "
         f"{percent(n.metric('triage.specificity'))} of the healthy ones without an alarm (AUROC "

@@ -16,8 +16,9 @@ from medutils.evaluation import Estimate, binary, choose_threshold, values
 from medutils.export import About, ExportedModel, TableInput, TrainedOn, model_card
 from medutils.models.mlp import SpineMLP
 from medutils.tables import predictions_table
+from medutils.training.kept_replicas import kept_replicas
 from medutils.training.loop import Fit, Progress, Settings, one_thread
-from medutils.training.replicas import ReplicaFit, fit_replicas
+from medutils.training.replicas import ReplicaFit
 
 if TYPE_CHECKING:
     from sklearn.preprocessing import StandardScaler
@@ -304,7 +305,7 @@ def many_seeds(task: Task, seeds: range, settings: Settings, progress: Progress 
     """The write-up's training on the chapter's split, `own_split`, once for every seed."""
     train, validation = own_split(task)
     with one_thread():
-        return fit_replicas(
+        return kept_replicas(
             task.x,
             task.y,
             [train] * len(seeds),
@@ -400,7 +401,7 @@ def nested_by_columns(
     count = len(folds.train)
     seen = np.stack([np.isin(task.columns, columns) for columns in sets.values()])
     with one_thread():
-        fitted = fit_replicas(
+        fitted = kept_replicas(
             task.x,
             task.y,
             folds.train * len(sets),

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from medutils.chapters.spine_mlp.experiments import Folds, Task, nested_baseline, nested_mlp, own_split
+from medutils.training.kept_replicas import kept_replicas
 from medutils.training.loop import Progress, Settings, one_thread
-from medutils.training.replicas import ReplicaFit, fit_replicas
+from medutils.training.replicas import ReplicaFit
 
 
 def parts_left_out(settings: Settings) -> dict[str, Settings]:
@@ -29,7 +30,7 @@ def training_by_parts(
     several = [train] * len(seeds), [validation] * len(seeds)
     parts = parts_left_out(settings)
     with one_thread():
-        return {name: fit_replicas(task.x, task.y, *several, seeds, parts[name], progress=progress) for name in names}
+        return {name: kept_replicas(task.x, task.y, *several, seeds, parts[name], progress=progress) for name in names}
 
 
 def epochs_until(loss: np.ndarray, level: float) -> np.ndarray:

@@ -4,6 +4,7 @@ A grade is seen only in the kind of series it is given on: the canal in sagittal
 T1, the lateral recesses in axial T2. Worn discs are seen in all of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
@@ -44,6 +45,10 @@ SAGITTAL_X = np.arange(24.0, -25.0, -4.0)  # mm, from left to right
 AXIAL_OFFSETS = (-4.0, 0.0, 4.0)  # mm from the middle of each graded disc
 SAGITTAL_FOV, AXIAL_FOV = 250.0, 175.0  # mm
 MAX_STORED = 4095
+MANY, PROCESSES = 32, 8  # studies that pay for the start of processes, and those at most
+
+Description = tuple[int, int, str]  # a row of the table of series
+Coordinate = tuple[int, int, int, str, str, float, float]  # a row of the table of coordinates
 
 
 @dataclass(frozen=True)
@@ -78,16 +83,10 @@ def make_rsna(folder: Path, *, studies: int = 24, seed: int = 0, size: int = 192
     Every study has a sagittal T1, a sagittal T2 or STIR and an axial T2 series; in every sixth the axial series comes
     in two. File names follow the slices' places in one series of three only, and every eighth study is MONOCHROME1.
     """
-    descriptions, coordinates = [], []
     drawn = draw_studies(studies, seed)
-    for study in drawn:
-        for number, (series_id, description, slabs) in enumerate(_series(study, size)):
-            descriptions.append((study.study_id, series_id, description))
-            names = _names(study, number, len(slabs))
-            place = folder / "train_images" / str(study.study_id) / str(series_id)
-            place.mkdir(parents=True)
-            _write_series(place, study, series_id, description, slabs, names)
-            coordinates += _coordinates(study, series_id, description, slabs, names)
+    written = list(_written(folder, drawn, size))
+    descriptions = [row for rows, _ in written for row in rows]
+    coordinates = [row for _, rows in written for row in rows]
     labels = [np.where(study.ungraded, "", np.array(GRADES)[study.grades]).ravel() for study in drawn]
     table = pd.DataFrame(labels, columns=list(TARGETS))
     table.insert(0, "study_id", [study.study_id for study in drawn])
@@ -197,6 +196,28 @@ def axial_slabs(patient: Patient, size: int) -> list[Slab]:
     return slabs
 
 
+def _written(folder: Path, studies: list[Study], size: int) -> Iterable[tuple[list[Description], list[Coordinate]]]:
+    """Write the studies, those of a large set in processes of their own; the rows of their tables, study by study."""
+    from joblib import Parallel, cpu_count, delayed
+
+    processes = 1 if len(studies) < MANY else min(cpu_count(), PROCESSES)
+    tasks = (delayed(_write_study)(folder, study, size) for study in studies)
+    return Parallel(n_jobs=processes, return_as="generator")(tasks)
+
+
+def _write_study(folder: Path, study: Study, size: int) -> tuple[list[Description], list[Coordinate]]:
+    """Write the DICOM files of a study; its rows of the tables of series and of coordinates."""
+    descriptions, coordinates = [], []
+    for number, (series_id, description, slabs) in enumerate(_series(study, size)):
+        descriptions.append((study.study_id, series_id, description))
+        names = _names(study, number, len(slabs))
+        place = folder / "train_images" / str(study.study_id) / str(series_id)
+        place.mkdir(parents=True)
+        _write_series(place, study, series_id, description, slabs, names)
+        coordinates += _coordinates(study, series_id, description, slabs, names)
+    return descriptions, coordinates
+
+
 def _series(study: Study, size: int) -> list[tuple[int, str, list[Slab]]]:
     """Series number, description and slices of each series of a study."""
     sagittal, axial = sagittal_slabs(study.patient, size), axial_slabs(study.patient, size)
@@ -274,7 +295,7 @@ def _set_pixels(header: "Dataset", study: Study, signal: np.ndarray) -> None:
 
 def _coordinates(
     study: Study, series_id: int, description: str, slabs: list[Slab], names: list[int]
-) -> list[tuple[int, int, int, str, str, float, float]]:
+) -> list[Coordinate]:
     """Slice and pixel of every graded target that a series shows, spelt as in the real table."""
     rows = []
     for (row, condition), (column, level) in product(enumerate(CONDITIONS), enumerate(LEVELS)):

@@ -13,6 +13,7 @@ from medutils.data.lumbar import SERIES
 from medutils.data.phantoms.lumbar import make_rsna
 from medutils.data.studies import Studies, open_studies
 from medutils.training import grading
+from medutils.training.tuned import tuned_weights
 
 SIZE = 32
 
@@ -52,7 +53,7 @@ def test_every_embedder_gives_each_series_one_vector_and_the_trained_one_stands_
     assert all(len(one.values) == len(studies.series) for one in found.sets)
     assert found.sets[-1].weights == "given" and found.sets[-1].variant == "fine-tuned here"
     x = studies.pixels(SIZE)[:2]
-    own = setup.embedder("lite0", weights=whole.learned(trained)).embed(x)
+    own = setup.embedder("lite0", weights=tuned_weights(trained)).embed(x)
     with torch.inference_mode():
         maps = trained.network().features(x)
     assert torch.allclose(own, maps.mean((2, 3)), atol=1e-3)

@@ -1,0 +1,366 @@
+"""What a run of the fusion chapter chooses to say. Each clause takes the numbers of a run."""
+
+import re
+from math import isnan
+
+import pandas as pd
+
+from medutils.chapters.lumbar_fusion.finding import AREA
+from medutils.data.spider import Spider
+from medutils.evaluation import Estimate, number, verdict
+from medutils.evidence import Numbers
+from medutils.evidence.words import Clause
+from medutils.tables import markdown_safe
+
+LOSS = "log_loss"
+NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
+ARCHITECTURES = {
+    "sets": "attention over sets (1.1)",
+    "regions": "attention over regions (1.2)",
+    "slices": "no fusion (2)",
+}
+NETWORKS = {
+    "nothing": "nothing (training mean)",
+    "zero": "vector of zeros",
+    "neutral": "learned neutral vector",
+    "dynamic": "dynamic weights",
+    "modality_dropout": "series removed in training",
+    "pseudo": "pseudo-modality",
+    "best single series": "best single series",
+    "late fusion": "late fusion",
+    "prior": "no picture",
+}
+FINDINGS = {
+    "pfirrmann": "worn disc (Pfirrmann 4 or 5)",
+    "narrowing": "narrowing",
+    "bulging": "bulging",
+    "herniation": "herniation",
+    "modic": "Modic changes",
+    "upper_endplate": "upper end plate",
+    "lower_endplate": "lower end plate",
+    "spondylolisthesis": "spondylolisthesis",
+}
+LEFT = {"t1+t2": "T1 and T2", "t2": "T2 alone", "t1": "T1 alone", "as it is": "as it is", "at random": "at random"}
+MAIN = "sets"  # the architecture that sentences are about where they name none
+REFERENCE, RANDOM = "dynamic", "at random"
+CONDITIONS = {
+    "spinal_canal_stenosis": "canal",
+    "neural_foraminal_narrowing": "foramina",
+    "subarticular_stenosis": "recesses",
+}
+PARTS_OF_STUDY = {
+    "sagittal_t1": "sagittal T1",
+    "sagittal_t2": "sagittal T2",
+    "axial_t2": "axial T2",
+    "sagittal_t1+sagittal_t2+axial_t2": "all three",
+}
+
+
+def key(*words: str) -> str:
+    """The name under which a run keeps something."""
+    return "_".join(re.sub(r"\W+", "_", word) for word in words)
+
+
+def area(n: Numbers, *words: str) -> Estimate:
+    """AUROC of a finding within its disc or level, the mean over targets."""
+    return n.metric(f"{key(*words)}.{AREA}")
+
+
+def told(change: Estimate) -> str:
+    """A difference and what its interval allows to be said."""
+    said = {"above": "higher", "below": "lower", "holds 0": "no difference shown", "undefined": "not defined"}
+    return f"{change}, {said[verdict(change)]}"
+
+
+def _start(clause: str) -> str:
+    """A clause as the start of a sentence."""
+    return clause[:1].upper() + clause[1:]
+
+
+def origin(spider: Spider, on_what: str) -> str:
+    """What this run was made from."""
+    if on_what == "phantom":
+        return (
+            "**This run was made from a phantom**: spines computed by a program, as mid-sagittal slices of a T1 and a "
+            "T2 series, and as whole DICOM studies. It says nothing about patients."
+        )
+    return f"This run was made from real data ({markdown_safe(spider.located.name)}), and from phantom studies."
+
+
+# --- the first screen -------------------------------------------------------------------------------------------------
+
+
+def answer(n: Numbers) -> str:
+    """The first screen."""
+    whole = area(n, "spider", MAIN, REFERENCE, "t1+t2")
+    if isnan(whole.value):
+        return NOT_YET
+    return (
+        f"A network that fuses T1 and T2 of {number(n.number('spider/patients'), '.0f')} real patients ranks discs by "
+        f"whether a finding is there with an AUROC of {whole}; shares by disc, without a picture, have "
+        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{_start(lost(n))}.** {_gains(n)}"
+    )
+
+
+def lost(n: Numbers) -> str:
+    """What is lost with a series."""
+    return (
+        f"without T2 AUROC changes by {area(n, 'spider', MAIN, 't1', 'over_all')}, without T1 by "
+        f"{area(n, 'spider', MAIN, 't2', 'over_all')}"
+    )
+
+
+def remedy_gains(n: Numbers, start: str = "spider", left: str = RANDOM) -> dict[str, Estimate]:
+    """Every remedy and baseline minus dynamic weights where series are missing at random, by architecture and name."""
+    found = {
+        f"{words}, {name}": area(n, start, architecture, network, left, "over", REFERENCE)
+        for architecture, name in ARCHITECTURES.items()
+        for network, words in NETWORKS.items()
+        if network not in (REFERENCE, "prior")
+    }
+    return {words: one for words, one in found.items() if not isnan(one.value)}
+
+
+def _gains(n: Numbers) -> str:
+    gains = remedy_gains(n)
+    if not gains:
+        return ""
+    remedies = {words: one for words, one in gains.items() if not words.startswith(("late", "best", "nothing"))}
+    better = [words for words, one in remedies.items() if verdict(one) == "above"]
+    worse = [words for words, one in remedies.items() if verdict(one) == "below"]
+    alike = len(remedies) - len(better) - len(worse)
+    said = (
+        f"Of {len(remedies)} comparisons of a remedy with dynamic weights, series missing at random, "
+        f"{len(better)} came out better and {len(worse)} worse; in the other {alike} no difference could be shown"
+    )
+    if better:
+        said += f". Better: {'; '.join(better)}"
+    if worse:
+        said += f". Worse: {'; '.join(worse)}"
+    without = {words.partition(", ")[2]: one for words, one in gains.items() if words.startswith("nothing")}
+    lost_so = [f"{words}: {one}" for words, one in without.items() if verdict(one) == "below"]
+    if lost_so:
+        said += f". Doing nothing costs {'; '.join(lost_so)}"
+    return f"{said}."
+
+
+def takeaways(n: Numbers) -> list[str]:
+    """What a reader should keep, each with its number; empty without a reference run."""
+    if isnan(area(n, "spider", MAIN, REFERENCE, "t1+t2").value):
+        return []
+    said = [f"{_of_both(n)}.", f"{_start(powered(n))}."]
+    if not isnan(area(n, "tuned", MAIN, REFERENCE, "t1").value):
+        said.append(f"{_start(tuned(n))}.")
+    asked = n.metric("absent_t1_t2_ridge.relative")
+    if not isnan(asked.value):
+        said.append(
+            "Asked for an absent T2, the write-up's autoencoder has "
+            f"{n.metric('absent_t1_t2_dae_as_written.relative')} times the error of the training mean, a linear "
+            f"regression {asked}."
+        )
+    return said
+
+
+def _of_both(n: Numbers) -> str:
+    late = area(n, "spider", MAIN, "late fusion", "t1+t2", "over", REFERENCE)
+    best = area(n, "spider", MAIN, "best single series", "t1+t2", "over", REFERENCE)
+    return (
+        f"With both series there, late fusion minus the fusing network is {told(late)}; the best single series minus "
+        f"it is {told(best)}"
+    )
+
+
+# --- clauses ----------------------------------------------------------------------------------------------------------
+
+
+def composed(n: Numbers) -> str:
+    """Who has which series."""
+    having = n.results.get("experiments", {}).get("spider", {}).get("having", {})
+    parts = [f"{count} have {name.replace('_', ' ').upper()}" for name, count in having.items()]
+    return f"of {number(n.number('spider/patients'), '.0f')} patients {', '.join(parts)}"
+
+
+def subsets_told(n: Numbers) -> str:
+    """What each architecture has with both series and with one."""
+    parts = []
+    for architecture, words in ARCHITECTURES.items():
+        both, t2, t1 = (area(n, "spider", architecture, REFERENCE, left) for left in ("t1+t2", "t2", "t1"))
+        if not isnan(both.value):
+            parts.append(
+                f"{words}: {number(both.value, '.3f')} with both, {number(t2.value, '.3f')} with T2 alone and "
+                f"{number(t1.value, '.3f')} with T1 alone"
+            )
+    return f"AUROC is, by architecture, {'; '.join(parts)}" if parts else "no network was trained"
+
+
+def known_of_noise(n: Numbers) -> str:
+    """Noise in place of embeddings."""
+    return f"noise in place of both series has an AUROC of {area(n, 'noise', MAIN, REFERENCE, 't1+t2')}"
+
+
+def remedied(n: Numbers) -> str:
+    """Which remedies help."""
+    return (_gains(n)[:1].lower() + _gains(n)[1:]).rstrip(".") or "no remedy was compared"
+
+
+def powered(n: Numbers) -> str:
+    """What these patients could have shown."""
+    shown = n.results.get("experiments", {}).get("spider_power", {}).get("detectable", {})
+    values = [
+        value
+        for name, value in shown.items()
+        if name.endswith(f"{key(RANDOM)}_over_{REFERENCE}") and "prior" not in name and value is not None
+    ]
+    if not values:
+        return "the power was not computed"
+    return (
+        f"{number(n.number('spider/patients'), '.0f')} patients would have shown, four times in five, a difference of "
+        f"{min(values):.3f} to {max(values):.3f} in AUROC between two remedies"
+    )
+
+
+def late(n: Numbers) -> str:
+    """Fusion against late fusion."""
+    parts = []
+    for architecture, words in ARCHITECTURES.items():
+        gain = area(n, "spider", architecture, "late fusion", "t1+t2", "over", REFERENCE)
+        if not isnan(gain.value):
+            parts.append(f"{words}: {told(gain)}")
+    return f"late fusion minus fusion, both series there, is {'; '.join(parts)}" if parts else "nothing was compared"
+
+
+def by_finding(n: Numbers) -> str:
+    """AUROC of each finding."""
+    parts = [
+        f"{words} {area(n, 'spider', finding, REFERENCE)}"
+        for finding, words in FINDINGS.items()
+        if not isnan(area(n, "spider", finding, REFERENCE).value)
+    ]
+    return f"AUROC within a disc is {', '.join(parts)}" if parts else "no finding was measured"
+
+
+def needs(n: Numbers) -> pd.DataFrame:
+    """Phantoms: AUROC of each condition (rows) by the series that are left (columns); empty where it was not run."""
+    rows = {
+        words: {shown: area(n, "phantoms_needs", condition, left).value for left, shown in PARTS_OF_STUDY.items()}
+        for condition, words in CONDITIONS.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").dropna(how="all")
+
+
+def needed(n: Numbers) -> str:
+    """Which series shows which condition, on phantom studies."""
+    table = needs(n)
+    if not len(table):
+        return "no phantom study was asked about"
+    parts = []
+    for name, row in table[[*PARTS_OF_STUDY.values()][:3]].iterrows():
+        best = str(row.idxmax())
+        others = ", ".join(f"{value:.2f}" for value in row.drop(best))
+        parts.append(f"the {name} by the {best} ({row[best]:.2f}; the others {others})")
+    return f"of single series one tells most, {', '.join(parts)}"
+
+
+def looked(n: Numbers) -> str:
+    """Whether attention lies near the narrowing, on phantom studies."""
+    parts = []
+    for series in [*PARTS_OF_STUDY][:3]:
+        weight, uniform = (n.metric(f"{key('looks', 'slices', series)}.{end}") for end in ("weight", "uniform"))
+        if not isnan(weight.value):
+            parts.append(
+                f"{PARTS_OF_STUDY[series]} {number(weight.value, '.2f')}, where equal weights have "
+                f"{number(uniform.value, '.2f')} (difference "
+                f"{n.metric(key('looks', 'slices', series) + '.over_uniform')})"
+            )
+    if not parts:
+        return "no attention was looked at"
+    return f"of the attention this much lies within 6 mm of a narrowing: {'; '.join(parts)}"
+
+
+def tuned(n: Numbers) -> str:
+    """Whether features learned on the challenge's T1 slices help."""
+    alone, both = (area(n, "tuned", MAIN, REFERENCE, left) for left in ("t1", "t1+t2"))
+    return (
+        "T1 features learned on the challenge's slices in place of ImageNet's change AUROC by "
+        f"{told(alone)}, of T1 alone, and by {told(both)}, of both series"
+    )
+
+
+def three_series(n: Numbers) -> str:
+    """The patients with a T2 SPACE series."""
+    having = n.results.get("experiments", {}).get("three", {}).get("having", {}).get("t2_space", 0)
+    values = [
+        f"{words} {area(n, 'three', MAIN, REFERENCE, left)}"
+        for words, left in {
+            "all three": "t1+t2+t2_space",
+            "T1 and T2": "t1+t2",
+            "T2 SPACE alone": "t2_space",
+        }.items()
+    ]
+    areas = ", ".join(values)
+    return f"{having} patients have a T2 SPACE series too; AUROC is, of the patients who have them, with {areas}"
+
+
+def decided(n: Numbers) -> str:
+    """The decision curve in words."""
+    curve = decision_table(n)
+    if not len(curve):
+        return "no decision curve was drawn"
+    gain = curve[curve["strategy"].str.contains("minus")]
+    helps = gain.loc[gain["low"] > 0, "threshold"]
+    if not len(helps):
+        return (
+            "at no threshold does reading again the discs that the network names have a net benefit above that of "
+            "reading all again, or none"
+        )
+    return (
+        "reading again the discs that the network names is worth more than reading all again, or none, at thresholds "
+        f"of {helps.min():.2f} to {helps.max():.2f}"
+    )
+
+
+def decision_table(n: Numbers) -> pd.DataFrame:
+    """Net benefit by threshold and strategy; empty where it was not run."""
+    return pd.DataFrame(n.results.get("experiments", {}).get("decisions", {}).get("curve", []))
+
+
+def modelled(n: Numbers) -> str:
+    """What the exported model costs without a series."""
+    return (
+        f"the exported model has a weighted log loss of {n.metric('model.weighted_log_loss')} on "
+        f"{number(n.number('model/test'), '.0f')} studies that it did not learn from"
+    )
+
+
+CLAUSES: tuple[Clause, ...] = (
+    composed,
+    subsets_told,
+    known_of_noise,
+    remedied,
+    powered,
+    late,
+    by_finding,
+    needed,
+    looked,
+    tuned,
+    three_series,
+    decided,
+    modelled,
+)
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def remedy_panels(n: Numbers, start: str = "spider") -> dict[str, pd.DataFrame]:
+    """AUROC by remedy (rows) and what is left (columns), a panel an architecture; without those that were not run."""
+    panels = {}
+    for architecture, name in ARCHITECTURES.items():
+        rows = {
+            words: {shown: area(n, start, architecture, network, left).value for left, shown in LEFT.items()}
+            for network, words in NETWORKS.items()
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index").dropna(how="all")
+        if len(table):
+            panels[name] = table
+    return panels

@@ -1,0 +1,72 @@
+"""What the fusion chapter says of a run: every number is the run's own, and none is said where none was measured."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from medutils.chapters.lumbar_fusion import pseudo_sentences, sentences
+from medutils.evaluation import Estimate
+from medutils.evidence import Numbers, load_reference, real_numbers
+
+CHAPTER = "lumbar_fusion"
+REFERENCE = pytest.mark.skipif(load_reference(CHAPTER) is None, reason="there is no reference run yet")
+TOLD: list[Callable[[Numbers], str]] = [
+    *sentences.CLAUSES,
+    *pseudo_sentences.CLAUSES,
+    lambda n: " ".join(sentences.takeaways(n)),
+]
+NOTHING = r"not defined|was not computed|no (network|remedy|finding|phantom study|attention|decision curve)\b|\bnan\b"
+
+
+def numbers(experiments: dict[str, Any] | None = None, **areas: float) -> Numbers:
+    """A run with some experiments, and AUROCs with an interval of .02."""
+    metrics = {
+        f"{name}.auroc_over_targets": asdict(Estimate(value, value - 0.01, value + 0.01, 100, "test"))
+        for name, value in areas.items()
+    }
+    return Numbers({"experiments": experiments or {}, "metrics": metrics})
+
+
+@REFERENCE
+@pytest.mark.parametrize("told_of", TOLD)
+def test_the_reference_run_holds_every_number_that_is_told_of_it(told_of: Callable[[Numbers], str]) -> None:
+    assert not re.search(NOTHING, told_of(real_numbers(CHAPTER)))
+
+
+@pytest.mark.parametrize("told_of", TOLD)
+def test_a_run_that_measured_nothing_is_told_without_a_number(told_of: Callable[[Numbers], str]) -> None:
+    said = told_of(Numbers({}))
+    assert "nan" not in said and not re.search(r"\d\.\d{2}", said)
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"), [(0.05, "1 came out better and 0 worse"), (-0.05, "0 came out better and 1")]
+)
+def test_a_remedy_is_called_better_or_worse_by_its_interval(gain: float, words: str) -> None:
+    assert words in sentences.remedied(numbers(spider_sets_zero_at_random_over_dynamic=gain))
+
+
+def test_a_remedy_whose_interval_holds_0_is_told_as_a_null() -> None:
+    said = sentences.remedied(numbers(spider_sets_zero_at_random_over_dynamic=0.002))
+    assert "0 came out better and 0 worse; in the other 1 no difference could be shown" in said
+
+
+def test_the_series_that_shows_a_condition_is_found_by_its_number() -> None:
+    run = numbers(
+        phantoms_needs_spinal_canal_stenosis_sagittal_t1=0.5,
+        phantoms_needs_spinal_canal_stenosis_sagittal_t2=0.9,
+        phantoms_needs_spinal_canal_stenosis_axial_t2=0.6,
+    )
+    assert "the canal by the sagittal T2 (0.90; the others 0.50, 0.60)" in sentences.needed(run)
+
+
+def test_thresholds_at_which_a_network_helps_are_those_whose_interval_lies_above_0() -> None:
+    rows = [
+        {"threshold": cut, "strategy": "model minus everybody", "value": 0.01, "low": low, "high": 0.02}
+        for cut, low in ((0.1, -0.01), (0.2, 0.001), (0.3, 0.002), (0.4, -0.02))
+    ]
+    assert sentences.decided(numbers({"decisions": {"curve": rows}})).endswith("0.20 to 0.30")
+    assert "at no threshold" in sentences.decided(numbers({"decisions": {"curve": rows[:1]}}))
