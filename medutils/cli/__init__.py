@@ -160,6 +160,7 @@ def reference(
     p: Given = None,
     profile: Annotated[str | None, typer.Option(help="smoke, demo or full (the default).")] = None,
     part: Annotated[str, typer.Option(help="Keep the numbers that the reference lacks, as a part of this name.")] = "",
+    only: Annotated[str, typer.Option(help="Of a part, keep those whose names begin so, with commas between.")] = "",
 ) -> None:
     """Run a chapter on the real data that $MEDUTILS_DATA names, and keep its results as the book's reference run."""
     import json
@@ -174,6 +175,9 @@ def reference(
     given = {"profile": "full", **_given(p, profile=profile)}
     if part and not re.fullmatch(r"\w[\w-]*", part):
         raise InputError(f"--part: found '{part}'; expected a name of letters, digits, '_' and '-'")
+    starts = [name.strip() for name in only.split(",") if name.strip()]
+    if starts and not part:
+        raise InputError(f"--only: found '{only}' without a part; expected --part with it")
     if (kind := get_chapter(chapter).find(resolve(chapter, given)).kind) != "real":
         raise InputError(
             f"a reference run needs real data, found {kind}; set MEDUTILS_DATA to the folder of the data sets"
@@ -187,7 +191,7 @@ def reference(
     if part:
         path.unlink(missing_ok=True)  # the part itself is made anew
         if there := load_reference(chapter):
-            results = new_numbers(results, there)
+            results = new_numbers(results, there, starts)
     write_json(path, results)
     print(path)
 

@@ -70,9 +70,14 @@ def _joined(there: Any, more: Any, key: str, path: Path) -> Any:
     return there | more | {name: _joined(there[name], more[name], f"{key}/{name}", path) for name in both}
 
 
-def new_numbers(results: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
-    """The content of a results.json, of its numbers only those that a reference run does not have yet."""
-    return results | {kind: _not_in(reference[kind], results[kind]) for kind in NUMBERS}
+def new_numbers(results: dict[str, Any], reference: dict[str, Any], only: Sequence[str] = ()) -> dict[str, Any]:
+    """The content of a results.json, of its numbers only those that a reference run does not have yet.
+
+    only: how the names of those that are kept begin; none for all
+    """
+    starts = tuple(only) or ("",)
+    asked = {kind: {name: one for name, one in results[kind].items() if name.startswith(starts)} for kind in NUMBERS}
+    return results | {kind: _not_in(reference[kind], asked[kind]) for kind in NUMBERS}
 
 
 def _not_in(there: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

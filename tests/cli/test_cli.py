@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from medutils import cli
 from medutils.data.registry import find
+from medutils.errors import InputError
 from medutils.files import BOOK
 
 
@@ -171,3 +172,5 @@ def test_a_part_of_a_reference_run_keeps_what_is_new_and_leaves_the_run_as_it_is
         part = json.loads((tmp_path / "reference" / "spine_mlp.more.json").read_text())
         assert (part["metrics"], part["experiments"]) == ({}, {"seeds": {"b": [2]}})
     assert (tmp_path / "reference" / "spine_mlp.json").read_text() == whole
+    with pytest.raises(InputError, match="--only: found 'seeds' without a part"):
+        cli.reference("spine_mlp", only="seeds")

@@ -136,6 +136,7 @@ def test_a_part_adds_a_further_model_to_an_experiment_and_keeps_only_what_the_re
         load_reference("a")
     part = new_numbers(again, there)
     assert part == {"metrics": {"y": {"value": 2}}, "experiments": {"seeds": {"b": [4]}}}
+    assert new_numbers(again, there, ["see"]) == {"metrics": {}, "experiments": {"seeds": {"b": [4]}}}
     (tmp_path / "reference" / "a.more.json").write_text(json.dumps({"data": {"kind": "real"}} | part))
     assert load_reference("a")["experiments"] == {"seeds": {"a": [1, 2], "b": [4]}, "films": 3}
 

@@ -332,7 +332,7 @@ def record(results: Results, films: Films, size: int = 0, repeats: int = 3) -> p
     size: of the films that the network takes, in pixels; 0 for its own
     """
     seed = results.parameters["seed"]
-    seen = {"lite0": features(films, size), "thumbnails": grey_levels(films)}
+    seen: dict[str, NDArray[Any]] = {"lite0": features(films, size), "thumbnails": grey_levels(films)}
     for name, x in seen.items():
         for way, table in by_way(films, x, seed, repeats).items():
             _add(results, f"split.{way}.{name}", table, 0.5)

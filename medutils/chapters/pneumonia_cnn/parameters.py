@@ -34,14 +34,16 @@ class PneumoniaCNN(Parameters):
         96, ge=0, le=1024, description="pixels a side for the features of a frozen network; 0 for its own"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field("float32", description="of the arithmetic in training")
+    parts: str = Field("", description="what is trained beside, with commas between: heads, whole")
     resamples: int = Field(1000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
 
 
 def _find_films(parameters: PneumoniaCNN) -> Located:
-    from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen
+    from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen, parts_of
     from medutils.data.films import find_films, open_films
 
     networks = chosen(parameters.variants)
+    parts_of(parameters.parts)
     if parameters.weights == "imagenet":
         from medutils.models.transfer import check_backbone
 
@@ -92,6 +94,7 @@ CHAPTER = Chapter(
             "backbone": "",
             "weights": "phantom",
             "feature_size": 128,
+            "parts": "heads,whole",
             "resamples": 2000,
         },
     },

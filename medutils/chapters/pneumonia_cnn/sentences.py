@@ -29,6 +29,17 @@ HALVES = {
     "prevalence": "share of the ill estimated",
     "local_threshold": "threshold from the first half",
 }
+GIVEN = {
+    "imagenet": "ImageNet's weights",
+    "raw": "the same, the write-up's numbers",
+    "phantom": "phantom weights",
+    "none": "random weights",
+}
+TRAINED = {
+    "features.at_folds": "frozen features",
+    "whole": "whole network, one training",
+    "whole.ensemble": "whole network, three together",
+}
 LOOKS = {
     "mean": "brightness",
     "deviation": "contrast",
@@ -155,6 +166,45 @@ def raw(numbers: Numbers) -> str:
     return (
         f"the frozen network has an AUROC of {number(right)} with its own preprocessing and of {number(wrong)} with "
         f"raw numbers; the loss of its first epoch is {losses[0]} and {losses[1]}"
+    )
+
+
+def heads(numbers: Numbers) -> str:
+    """What the write-ups' heads on a frozen network are worth, by its weights and by what it is given."""
+    parts = []
+    for write_up in ("002", "003"):
+        gaps = {words: numbers.metric(f"head.{write_up}.imagenet_minus_{kind}.auroc") for kind, words in GIVEN.items()}
+        listed = ", ".join(f"{words}: {gap} ({_said(gap)})" for words, gap in list(gaps.items())[1:])
+        area = numbers.metric(f"head.{write_up}.imagenet.auroc")
+        parts.append(f"write-up {write_up}'s head with ImageNet's weights has an AUROC of {area}. That minus {listed}")
+    return "; ".join(parts)
+
+
+def whole(numbers: Numbers) -> str:
+    """What training all layers gives beside the frozen features, and what the threshold is worth."""
+    areas = [value(numbers, f"{name}.auroc") for name in ("whole", "whole.ensemble", "features.at_folds")]
+    seeds = ", ".join(f"{area:.3f}" for area in numbers.numbers("whole/auroc"))
+    held = float(np.mean(numbers.numbers("whole/validation_auroc")))
+    return (
+        f"with all layers trained the AUROC is {areas[0]} ({seeds} by seed), {areas[1]} for the mean of the seeds, and "
+        f"{areas[2]} for the frozen features; on held-out patients of the training folder it is {number(held)}. "
+        f"Accuracy is {_three(numbers, 'whole')} at the threshold from films of an unseen series, "
+        f"{_three(numbers, 'whole.at_validation')} at the one that held-out patients give, and "
+        f"{_three(numbers, 'whole.at_half')} at one half"
+    )
+
+
+def recipe(numbers: Numbers) -> str:
+    """What each recipe reached on films of a series that its training did not see."""
+    names = numbers.names("whole/candidates")
+    rows = [
+        f"{name.replace('_', ' ')} {number(numbers.number(f'whole/candidates/{name}/auroc'))} (specificity "
+        f"{number(numbers.number(f'whole/candidates/{name}/specificity'))})"
+        for name in names
+    ]
+    return (
+        "AUROC on the normal films of a series that was not trained on, mean of both series, by recipe: "
+        f"{'; '.join(rows)}. The highest was taken, with the threshold of the highest balanced accuracy on these films"
     )
 
 

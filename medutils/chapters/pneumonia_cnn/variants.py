@@ -1,5 +1,6 @@
 """The networks of write-ups 002 and 003 as one table: a new variant is one entry."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from medutils.errors import InputError
@@ -47,6 +48,9 @@ FIVE = replace(
 XCEPTION = Architecture(size=256, backbone="legacy_xception", dense=128, dense_dropout=0.5)
 INCEPTION = Architecture(backbone="inception_v3", dense_dropout=0.25)
 RESNET = Architecture(size=128, channels=1, backbone="resnet18", frozen=False, dense=0, average=True)
+LITE0 = Architecture(size=160, backbone="tf_efficientnet_lite0", frozen=False, dense=0, average=True)
+# More change of position and exposure than mild, for networks that are trained as a whole.
+EXPOSED = replace(MILD, degrees=10, zoom=0.15, zoom_apart=True, contrast=0.3)
 
 
 def _002(what: str, design: Architecture, augmentation: Augmentation = NONE, epochs: int = 6) -> Variant:
@@ -84,8 +88,18 @@ VARIANTS = {
         "",
         "all of ResNet-18 trained, mild augmentation with more contrast, one-cycle",
         RESNET,
-        replace(MILD, degrees=10, zoom=0.15, zoom_apart=True, contrast=0.3),
+        EXPOSED,
         Settings(epochs=12, batch_size=32, learning_rate=2e-3, cycle=True, keep="best", weight_decay=0.02),
+        balanced=True,
+        held_out=0.1,
+        rule="balanced accuracy",
+    ),
+    "lite0": Variant(
+        "",
+        "all of EfficientNet-Lite0 trained, mild augmentation with more contrast, one-cycle",
+        LITE0,
+        EXPOSED,
+        Settings(epochs=5, batch_size=32, learning_rate=1e-3, cycle=True, keep="last", weight_decay=0.02),
         balanced=True,
         held_out=0.1,
         rule="balanced accuracy",
@@ -93,11 +107,24 @@ VARIANTS = {
 }
 
 
+PARTS = ("heads", "whole")  # what is trained beside the variants
+
+
 def chosen(names: str) -> dict[str, Variant]:
     """The variants named, with commas between; `InputError` for one that is not known, or none."""
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    if unknown := [name for name in wanted if name not in VARIANTS]:
-        raise InputError(f"variants: found '{unknown[0]}'; expected some of {few(VARIANTS, 30)}, with commas between")
+    wanted = _known("variants", names, VARIANTS)
     if not wanted:
         raise InputError(f"variants: found none; expected some of {few(VARIANTS, 30)}, with commas between")
     return {name: VARIANTS[name] for name in wanted}
+
+
+def parts_of(names: str) -> list[str]:
+    """The parts named, with commas between; `InputError` for one that is not known."""
+    return _known("parts", names, PARTS)
+
+
+def _known(parameter: str, names: str, known: Collection[str]) -> list[str]:
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if unknown := [name for name in wanted if name not in known]:
+        raise InputError(f"{parameter}: found '{unknown[0]}'; expected some of {few(known, 30)}, with commas between")
+    return wanted

@@ -1,0 +1,53 @@
+"""The write-ups' dense heads on a frozen network, by what its weights know and what numbers it is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from medutils.chapters.pneumonia_cnn.by_features import KEPT
+from medutils.chapters.pneumonia_cnn.experiments import raw_pixels
+from medutils.chapters.pneumonia_cnn.variants import VARIANTS
+from medutils.data.films import Films
+from medutils.evidence import Results
+from medutils.training import summaries
+from medutils.training.kept import Plan, Training, Variant, train_all
+from medutils.training.loop import Progress
+
+HEADS = {"002": "002-xception", "003": "003-inception"}
+WEIGHTS = ("imagenet", "phantom", "none")
+RAW = "raw"  # ImageNet's weights, and numbers that they do not know
+
+
+def train(films: Films, plan: Plan, seeds: int, progress: Progress | None = None) -> dict[str, list[Training]]:
+    """Each head with each kind of weights and, with ImageNet's, on the numbers as its write-up gives them.
+
+    By `<write-up>.<kind of weights>` and `<write-up>.raw`. `plan` names the network and the size of the films.
+    """
+    found: dict[str, list[Training]] = {}
+    for weights in WEIGHTS:
+        given = {f"{name}.{weights}": VARIANTS[head] for name, head in HEADS.items()}
+        if weights == "imagenet":
+            given |= {f"{name}.{RAW}": as_given(name) for name in HEADS}
+        found |= train_all(films, given, replace(plan, weights=weights), seeds, progress)
+    return found
+
+
+def as_given(write_up: str) -> Variant:
+    """A write-up's head on a network that gets 0 to 255, as in 002, or 0 to 1, as in the notebook behind 003."""
+    variant = VARIANTS[HEADS[write_up]]
+    if write_up == "002":
+        return raw_pixels(variant)
+    return replace(variant, design=replace(variant.design, mean=(0.0,) * 3, deviation=(1.0,) * 3))
+
+
+def record(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
+    """Keep each as `head.<name>`, at one half, and ImageNet's weights minus each other kind."""
+    tables = {name: summaries.pooled(group, as_written=True) for name, group in trained.items()}
+    for name, table in tables.items():
+        found = results.evaluate(table, "test", 0.5)
+        results.add(f"head.{name}", {metric: found[metric] for metric in KEPT})
+        write_up, _, kind = name.partition(".")
+        if kind != "imagenet":
+            gap = results.difference(tables[f"{write_up}.imagenet"], table, "test", 0.5)
+            results.add(f"head.{write_up}.imagenet_minus_{kind}", {metric: gap[metric] for metric in KEPT})
+    losses = {name: [one.history["train_loss"].iloc[0] for one in group] for name, group in trained.items()}
+    results.experiment("head_first_loss", **{name: sum(all_) / len(all_) for name, all_ in losses.items()})

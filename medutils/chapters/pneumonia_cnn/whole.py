@@ -1,0 +1,137 @@
+"""A whole pretrained network, trained: its recipe and its threshold come from the training folder alone.
+
+Held-out patients of the training folder are too easy to choose by: nearly every network ranks their films without an
+error. So recipes are held against a series of normal films that their training did not see; see `by_features.series`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+
+from medutils.chapters.pneumonia_cnn.by_features import KEPT, series
+from medutils.chapters.pneumonia_cnn.variants import EXPOSED, NONE, VARIANTS
+from medutils.data.films import Films
+from medutils.evaluation import binary, choose_threshold, values
+from medutils.evidence import Results
+from medutils.tables import check_predictions
+from medutils.training.kept import Plan, Training, Variant, train_all, train_variant
+from medutils.training.loop import Progress, one_thread, probabilities
+from medutils.training.workers import each_apart
+
+NETWORK = "lite0"
+FIRST = "three epochs"  # of the recipes, where a folder holds no second series of normal films to choose by
+
+
+def candidates() -> dict[str, Variant]:
+    """The recipes among which is chosen; all but the first have three epochs."""
+    five = VARIANTS[NETWORK]
+    three = replace(five, settings=replace(five.settings, epochs=3))
+    return {
+        "five epochs": five,
+        FIRST: three,
+        "a lower rate": replace(three, settings=replace(three.settings, learning_rate=3e-4)),
+        "no augmentation": replace(three, augmentation=NONE),
+        "more exposure": replace(three, augmentation=replace(EXPOSED, contrast=0.6)),
+    }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe and its threshold.
+
+    table: what it was chosen by, a row a candidate: `auroc` and `specificity` at one half, on films of a series that
+        its training did not see, the mean over both series; empty where there are no two series
+    threshold: of the highest balanced accuracy on these films; one half where there are none
+    """
+
+    name: str
+    table: pd.DataFrame
+    threshold: float
+
+
+def choose(films: Films, plan: Plan, progress: Progress | None = None) -> Choice:
+    """The candidate that ranks films of an unseen series best. No test film has a part in it."""
+    parts = [_held(films, part.held) for part in series(films, plan.seed)]
+    if not parts:
+        return Choice(FIRST, pd.DataFrame(columns=["auroc", "specificity"]), 0.5)
+    work = {
+        name: [partial(train_variant, one, variant, plan.seed, plan) for one in parts]
+        for name, variant in candidates().items()
+    }
+    calls = [call for group in work.values() for call in group]
+    for one in parts:
+        one.fingerprint(VARIANTS[NETWORK].design.size)  # decoded here, once, and not in every process
+    for done, _ in enumerate(each_apart(calls, alone=torch.cuda.is_available()), start=1):
+        if progress:
+            progress(done, len(calls))
+    rows, cuts = {}, {}
+    with one_thread():
+        for name, group in work.items():
+            tables = [call().as_written("validation") for call in group]
+            scores = [values(table, binary(films.positive), 0.5) for table in tables]
+            rows[name] = {what: float(np.mean([one[what] for one in scores])) for what in ("auroc", "specificity")}
+            cuts[name] = _cut(pd.concat(tables, ignore_index=True), films.positive)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    best = str(table["auroc"].idxmax())
+    return Choice(best, table, cuts[best])
+
+
+def train(films: Films, choice: Choice, plan: Plan, seeds: int, progress: Progress | None = None) -> list[Training]:
+    """The chosen recipe on the training patients, a tenth of them held out, once a seed."""
+    return train_all(films, {NETWORK: candidates()[choice.name]}, plan, seeds, progress)[NETWORK]
+
+
+def record(results: Results, films: Films, choice: Choice, trainings: Sequence[Training]) -> None:
+    """Keep the choice and what the chosen recipe gives on the test films: its seeds, and the mean of their logits.
+
+    `whole` and `whole.ensemble` at the threshold of the choice; `.at_half` at one half; `.at_validation` at the one
+    that held-out patients would have given.
+    """
+    table = choice.table.round(4).rename(index=lambda name: name.replace(" ", "_"))
+    results.experiment(
+        "whole", chosen=choice.name, threshold=choice.threshold, candidates=table.to_dict("index"), **_told(trainings)
+    )
+    single = [_table(one, one.test_logits) for one in trainings]
+    pooled = pd.concat([table.assign(repeat=n) for n, table in enumerate(single)], ignore_index=True)
+    joined = _table(trainings[0], torch.stack([one.test_logits for one in trainings]).mean(0))
+    own = pd.concat([one.as_written("validation") for one in trainings], ignore_index=True)
+    cuts = {"": choice.threshold, ".at_half": 0.5, ".at_validation": _cut(own, films.positive)}
+    for name, rows in (("whole", pooled), ("whole.ensemble", joined)):
+        for key, cut in cuts.items():
+            found = results.evaluate(rows, "test", cut)
+            results.add(name + key, {metric: found[metric] for metric in KEPT})
+
+
+def _held(films: Films, rows: np.ndarray) -> Films:
+    films = films.undivided()
+    split = films.records["split"].to_numpy(dtype=object).copy()
+    split[rows] = "validation"
+    return replace(films, records=films.records.assign(split=split), divided=True)
+
+
+def _cut(table: pd.DataFrame, positive: str) -> float:
+    y = table["y_true"].eq(positive).to_numpy(dtype=float)
+    return choose_threshold(y, table[f"prob_{positive}"].to_numpy(), "balanced accuracy")
+
+
+def _told(trainings: Sequence[Training]) -> Mapping[str, list[float]]:
+    """Of each seed the AUROC on test and on validation films, and its seconds."""
+    positive = trainings[0].films.positive
+    task = binary(positive)
+    areas = {
+        name: [round(values(one.as_written(split), task, 0.5)["auroc"], 4) for one in trainings]
+        for name, split in (("auroc", "test"), ("validation_auroc", "validation"))
+    }
+    return areas | {"seconds": [round(one.seconds, 1) for one in trainings]}
+
+
+def _table(training: Training, logits: torch.Tensor) -> pd.DataFrame:
+    """Predictions of the test films from logits."""
+    records = training.films.records.iloc[training.films.rows("test")]
+    table = records[["record_id", "patient"]].assign(y_true=records["label"])
+    table[[f"prob_{name}" for name in training.films.classes]] = probabilities(logits)
+    return check_predictions(table.reset_index(drop=True))

@@ -1,0 +1,43 @@
+"""The write-ups' heads on a frozen network: each kind of weights and input is trained, and judged as it is."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from medutils.chapters.pneumonia_cnn import heads
+from medutils.data.films import Films, open_films
+from medutils.data.phantoms.chest import make_kermany
+from medutils.evaluation import binary
+from medutils.evidence import Results
+from medutils.training.kept import Plan
+from medutils.training.trainer import ready
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
+    folder = tmp_path_factory.mktemp("films") / "chest_xray_pneumonia"
+    folder.mkdir()
+    make_kermany(folder, films=(60, 30), size=48)
+    return open_films(str(folder))
+
+
+@pytest.mark.parametrize(("write_up", "of_white"), [("002", 255.0), ("003", 1.0)])
+def test_a_network_gets_the_numbers_that_its_write_up_gives(write_up: str, of_white: float):
+    design = ready(replace(heads.as_given(write_up).design, backbone="tf_efficientnet_lite0"))
+    [(mean, deviation)] = {*zip(design.mean, design.deviation, strict=True)}
+    assert math.isclose((1 - mean) / deviation, of_white)
+    assert mean == 0
+
+
+def test_each_kind_is_judged_and_the_right_one_held_against_it(films: Films, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(heads, "WEIGHTS", ("imagenet", "none"))
+    plan = Plan(epochs=1, image_size=32, backbone="tf_efficientnet_lite0")
+    trained = heads.train(films, plan, 1)
+    results = Results("pneumonia_cnn", {"seed": 0, "resamples": 20}, films.located, binary(films.positive))
+    heads.record(results, trained)
+    kinds = {"imagenet", "raw", "none"}
+    assert {*trained} == {f"{write_up}.{kind}" for write_up in heads.HEADS for kind in kinds}
+    gaps = {f"head.{write_up}.imagenet_minus_{kind}.auroc" for write_up in heads.HEADS for kind in kinds - {"imagenet"}}
+    assert gaps == {name for name in results.metrics if "_minus_" in name and name.endswith(".auroc")}
+    assert {*results.experiments["head_first_loss"]} == {*trained}
