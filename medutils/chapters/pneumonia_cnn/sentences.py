@@ -201,10 +201,10 @@ def whole(numbers: Numbers) -> str:
     """What training all layers gives beside the frozen features, and what the threshold is worth."""
     areas = [value(numbers, f"{name}.auroc") for name in ("whole", "whole.ensemble", "features.at_folds")]
     seeds = ", ".join(f"{area:.3f}" for area in numbers.numbers("whole/auroc"))
-    held = float(np.mean(numbers.numbers("whole/validation_auroc")))
+    held = [number(area) for area in numbers.numbers("whole/validation_auroc")]
     return (
         f"with all layers trained the AUROC is {areas[0]} ({seeds} by seed), {areas[1]} for the mean of the seeds, and "
-        f"{areas[2]} for the frozen features; on held-out patients of the training folder it is {number(held)}. "
+        f"{areas[2]} for the frozen features; on held-out patients of the training folder {', '.join(held)}. "
         f"Accuracy is {_three(numbers, 'whole')} at the threshold from films of an unseen series, "
         f"{_three(numbers, 'whole.at_validation')} at the one that held-out patients give, and "
         f"{_three(numbers, 'whole.at_half')} at one half"
