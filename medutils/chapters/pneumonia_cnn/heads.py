@@ -7,6 +7,7 @@ from medutils.chapters.pneumonia_cnn.by_features import KEPT
 from medutils.chapters.pneumonia_cnn.experiments import raw_pixels
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS
 from medutils.data.films import Films
+from medutils.evaluation import binary, values
 from medutils.evidence import Results
 from medutils.training import summaries
 from medutils.training.kept import Plan, Training, Variant, train_all
@@ -40,7 +41,10 @@ def as_given(write_up: str) -> Variant:
 
 
 def record(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
-    """Keep each as `head.<name>`, at one half, and ImageNet's weights minus each other kind."""
+    """Keep each as `head.<name>`, at one half, the mean over its seeds, and ImageNet's weights minus each other kind.
+
+    The experiment `heads` holds each seed's first loss and AUROC, and how many of them say one thing of all films.
+    """
     tables = {name: summaries.pooled(group, as_written=True) for name, group in trained.items()}
     for name, table in tables.items():
         found = results.evaluate(table, "test", 0.5)
@@ -49,5 +53,15 @@ def record(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
         if kind != "imagenet":
             gap = results.difference(tables[f"{write_up}.imagenet"], table, "test", 0.5)
             results.add(f"head.{write_up}.imagenet_minus_{kind}", {metric: gap[metric] for metric in KEPT})
-    losses = {name: [one.history["train_loss"].iloc[0] for one in group] for name, group in trained.items()}
-    results.experiment("head_first_loss", **{name: sum(all_) / len(all_) for name, all_ in losses.items()})
+    task = binary(results.task.positive)
+    results.experiment(
+        "heads",
+        **{
+            name: {
+                "first_loss": [round(float(one.history["train_loss"].iloc[0]), 4) for one in group],
+                "auroc": [round(values(one.as_written(), task, 0.5)["auroc"], 4) for one in group],
+                "collapsed": summaries.count_collapsed(group, task.positive),
+            }
+            for name, group in trained.items()
+        },
+    )
