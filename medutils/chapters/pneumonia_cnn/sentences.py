@@ -190,10 +190,10 @@ def heads(numbers: Numbers) -> str:
         for kind, words in list(GIVEN.items())[1:]:
             gap = numbers.metric(f"head.{write_up}.imagenet_minus_{kind}.auroc")
             fallen = numbers.number(f"heads/{write_up}.{kind}/collapsed")
-            note = f"; {fallen:.0f} of its seeds say one thing of all films" if fallen > 0 else ""
-            gaps.append(f"{words} {gap} ({_said(gap)}{note})")
+            note = f", where {fallen:.0f} of the seeds say one thing of all films" if fallen > 0 else ""
+            gaps.append(f"{words} {gap}{note}")
         parts.append(f"write-up {write_up}'s head with ImageNet's weights has an AUROC of {area}; that minus each: ")
-        parts[-1] += ", ".join(gaps)
+        parts[-1] += "; ".join(gaps)
     return f"{parts[0]}. {_capital(parts[1])}"
 
 
