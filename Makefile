@@ -18,8 +18,9 @@ help:  ## list the commands
 book: $(READY)  ## execute every chapter that changed and render the site to _build/html (TORCH=cpu: no CUDA packages; MEDICAL3D=1: weights for volumes)
 	@$(BIN)/medutils book
 
-test: $(READY) lint  ## lint, unit tests, the regression of the notebooks, the site in a browser
-	@$(BIN)/python -m pytest
+test: $(READY) lint  ## lint, unit tests, then what runs chapters: their regression, the site in a browser
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 references: $(READY)  ## keep what the chapters print and find now as what they must, and show what changed (NAME=...: one chapter)
 	@$(BIN)/python tests/notebooks/references.py $(NAME)

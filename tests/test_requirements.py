@@ -23,6 +23,7 @@ UNNAMED = {
     "types-pyyaml": "mypy reads it",
     "jupytext": "a template of a chapter",
     "bokeh": "Dask's dashboard",
+    "pytest-xdist": "`make test` runs tests side by side with it",
 }
 
 

@@ -1,19 +1,14 @@
 """Building the book: nothing is done twice."""
 
 import subprocess
-import time
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 import pytest
 
-from medutils.chapters import all_chapters
 from medutils.errors import InputError
-from medutils.export import load_model
 from medutils.run import executed_page
 from medutils.site import build as site
-from medutils.site.build import build_book
 
 KERNEL = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
 
@@ -59,23 +54,3 @@ def test_a_page_is_executed_again_only_when_its_cells_or_its_code_changed(tmp_pa
         nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=KERNEL), page)
         assert executed_page(page, tmp_path / "out").run(progress=False) is ran
     assert nbformat.read(tmp_path / "out" / "notebook.ipynb", 4).cells[0].outputs[0]["data"]["text/plain"] == "3"
-
-
-@pytest.mark.slow
-def test_a_second_build_does_nothing_and_a_changed_profile_is_a_change(tmp_path: Path):
-    said: list[str] = []
-    build_book("smoke", "phantom", tmp_path, said.append)
-    notebooks = len(all_chapters()) + len(site._other_notebooks())
-    assert [line.split()[-3] for line in said[:-1]] == ["executed"] * notebooks + ["rendered"]
-    chapter = tmp_path / "_build" / "chapters" / "spine_mlp"
-    judged = pd.read_csv(chapter / "predictions.csv").groupby("rows")["model"].unique().map(set)
-    assert judged["validation, write-up split"] == {"majority", "logistic_regression", "mlp"}
-    assert "clinical use" in load_model(chapter).card
-    written = (tmp_path / "_build" / "html" / "index.html").stat().st_mtime_ns
-    said.clear()
-    start = time.monotonic()
-    build_book("smoke", "phantom", tmp_path, said.append)
-    assert time.monotonic() - start < 20
-    assert [line.split()[-3] for line in said[:-1]] == ["unchanged"] * (notebooks + 1)
-    assert (tmp_path / "_build" / "html" / "index.html").stat().st_mtime_ns == written
-    assert said[-1] == f"open {tmp_path / '_build' / 'html' / 'index.html'}"

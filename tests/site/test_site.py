@@ -4,14 +4,19 @@ import functools
 import http.server
 import shutil
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from medutils.chapters import all_chapters
+from medutils.export import load_model
 from medutils.files import ROOT
+from medutils.site import build
 from medutils.site.build import build_book
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -20,16 +25,24 @@ PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in 
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("site"),
     pytest.mark.skipif(BROWSER is None, reason="no browser: install Debian's or Ubuntu's package chromium"),
 ]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a site built from the smoke profile on phantoms, served on this machine."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder of a book that was built from the smoke profile on phantoms, and what was said meanwhile."""
     out = tmp_path_factory.mktemp("site")
-    html = build_book("smoke", "phantom", out, say=lambda _: None).parent
-    handler = functools.partial(Quiet, directory=str(html))
+    said: list[str] = []
+    build_book("smoke", "phantom", out, said.append)
+    return out, said
+
+
+@pytest.fixture(scope="module")
+def site(built: tuple[Path, list[str]]) -> Iterator[str]:
+    """The address of that site, served on this machine."""
+    handler = functools.partial(Quiet, directory=str(built[0] / "_build" / "html"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -76,6 +89,23 @@ def open_page(browser: Browser, site: str) -> Iterator:
     for page in pages:
         page.close()
     assert faults == []
+
+
+def test_a_book_is_built_once_and_a_second_time_nothing_is_done(built: tuple[Path, list[str]]):
+    out, said = built
+    notebooks = len(all_chapters()) + len(build._other_notebooks())
+    assert [line.split()[-3] for line in said[:-1]] == ["executed"] * notebooks + ["rendered"]
+    chapter = out / "_build" / "chapters" / "spine_mlp"
+    judged = pd.read_csv(chapter / "predictions.csv").groupby("rows")["model"].unique().map(set)
+    assert judged["validation, write-up split"] == {"majority", "logistic_regression", "mlp"}
+    assert "clinical use" in load_model(chapter).card
+    index = out / "_build" / "html" / "index.html"
+    written, again, start = index.stat().st_mtime_ns, [], time.monotonic()
+    build_book("smoke", "phantom", out, again.append)
+    assert time.monotonic() - start < 20
+    assert [line.split()[-3] for line in again[:-1]] == ["unchanged"] * (notebooks + 1)
+    assert index.stat().st_mtime_ns == written
+    assert again[-1] == f"open {index}"
 
 
 @pytest.mark.parametrize("width", [1280, 400])
