@@ -7,6 +7,7 @@ from medutils.evidence import real_numbers, reported_and_reference
 
 CHAPTER = "pneumonia_cnn"
 LARGE, AUGMENTED = "002: large pretrained network", "003: small network with augmentation"
+WHOLE = "ImageNet network, all layers trained, three together"
 FEATURES, PIXELS = "ImageNet features, logistic regression", "32 × 32 pixels, logistic regression"
 
 
@@ -16,6 +17,7 @@ def answer_rows() -> pd.DataFrame:
         LARGE: "002-xception.as_written.accuracy",
         "002: small network with augmentation": "002-augmented.as_written.accuracy",
         AUGMENTED: "003-augmented.as_written.accuracy",
+        WHOLE: "whole.ensemble.accuracy",
         FEATURES: "frozen.tf_efficientnet_lite0.accuracy",
         PIXELS: "frozen.thumbnails.accuracy",
         "every film called ill": "majority.accuracy",

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from medutils.chapters.pneumonia_cnn.by_features import KEPT, series
+from medutils.chapters.pneumonia_cnn.by_features import KEPT, THRESHOLDS, series
 from medutils.chapters.pneumonia_cnn.variants import EXPOSED, NONE, VARIANTS
 from medutils.data.films import Films
-from medutils.evaluation import binary, choose_threshold, values
+from medutils.evaluation import binary, choose_threshold, operating_points, values
 from medutils.evidence import Results
 from medutils.tables import check_predictions
 from medutils.training.kept import Plan, Training, Variant, train_all, train_variant
@@ -89,12 +89,9 @@ def record(results: Results, films: Films, choice: Choice, trainings: Sequence[T
     """Keep the choice and what the chosen recipe gives on the test films: its seeds, and the mean of their logits.
 
     `whole` and `whole.ensemble` at the threshold of the choice; `.at_half` at one half; `.at_validation` at the one
-    that held-out patients would have given.
+    that held-out patients would have given. The experiment `whole` holds the operating points of the mean, too.
     """
     table = choice.table.round(4).rename(index=lambda name: name.replace(" ", "_"))
-    results.experiment(
-        "whole", chosen=choice.name, threshold=choice.threshold, candidates=table.to_dict("index"), **_told(trainings)
-    )
     single = [_table(one, one.test_logits) for one in trainings]
     pooled = pd.concat([table.assign(repeat=n) for n, table in enumerate(single)], ignore_index=True)
     joined = _table(trainings[0], torch.stack([one.test_logits for one in trainings]).mean(0))
@@ -104,6 +101,16 @@ def record(results: Results, films: Films, choice: Choice, trainings: Sequence[T
         for key, cut in cuts.items():
             found = results.evaluate(rows, "test", cut)
             results.add(name + key, {metric: found[metric] for metric in KEPT})
+    y = joined["y_true"].eq(films.positive).to_numpy(dtype=float)
+    points = operating_points(y, joined[f"prob_{films.positive}"].to_numpy(), THRESHOLDS)
+    results.experiment(
+        "whole",
+        chosen=choice.name,
+        threshold=choice.threshold,
+        candidates=table.to_dict("index"),
+        points={name: points[name].round(4).tolist() for name in points},
+        **_told(trainings),
+    )
 
 
 def _held(films: Films, rows: np.ndarray) -> Films:
