@@ -369,7 +369,7 @@ def prevalence(numbers: Numbers) -> str:
         float(predictive_values(np.array([ill]), np.array([well]), share)[0][0]) for share in (TEST_SHARE, CLINIC)
     )
     return (
-        f"with the sensitivity of {number(ill)} and the specificity of {number(well)}, {number(100 * folder, '.0f')} of "
+        f"with a sensitivity of {number(ill)} and a specificity of {number(well)}, {number(100 * folder, '.0f')} of "
         f"100 alarms are right where {TEST_SHARE:.1%} are ill, as in the test folder, and "
         f"{number(100 * clinic, '.0f')} where {CLINIC:.0%} are"
     )
