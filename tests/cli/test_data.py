@@ -76,6 +76,7 @@ def test_a_wrong_folder_of_real_data_is_said_and_not_taken_for_no_data(monkeypat
 @pytest.mark.parametrize("hidden", ["", ".DS_Store", ".git/config"])
 def test_a_folder_without_a_file_is_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str) -> None:
     monkeypatch.setenv("MEDUTILS_DATA", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "400")
     folder = tmp_path / "hannover_covid"
     (folder / "png").mkdir(parents=True)
     if hidden:

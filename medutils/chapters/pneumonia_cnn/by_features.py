@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from medutils import cache
-from medutils.chapters.pneumonia_cnn.experiments import by_cause
+from medutils.chapters.pneumonia_cnn.experiments import METRICS, by_cause
 from medutils.data.films import Films
 from medutils.data.splits import split_by_patient
 from medutils.evaluation import binary, choose_threshold, evaluate, operating_points, values
@@ -37,7 +37,6 @@ WAYS = ("official", "patient", "film")
 PARTS = (16, 8, 4, 2, 1)  # what is left of the training patients: a sixteenth to all
 SERIES = "NORMAL2"  # how the names of one series of normal films begin
 FOLDS = 3
-KEPT = ("auroc", "accuracy", "balanced_accuracy", "sensitivity", "specificity")
 PREVALENCE = 0.1  # share of pneumonia in a clinic, for the predictive values
 THRESHOLDS = np.r_[0.005, 0.01, np.round(np.arange(0.02, 1, 0.02), 2), 0.99, 0.995, 0.999]
 
@@ -370,7 +369,7 @@ def record_inputs(results: Results, films: Films, size: int = 0) -> None:
         _add(results, f"input.{given}", table, 0.5)
         if given != "right":
             gap = results.difference(tables["right"], table, "test", 0.5)
-            results.add(f"input.right_minus_{given}", {name: gap[name] for name in KEPT})
+            results.add(f"input.right_minus_{given}", {name: gap[name] for name in METRICS})
 
 
 def _record_decisions(results: Results, best: pd.DataFrame, positive: str, cut: float) -> None:
@@ -408,7 +407,7 @@ def _record_repairs(results: Results, films: Films, x: NDArray[Any], size: int, 
             _add(results, f"repair.{name}.{half}", part, "threshold")
             if half == "judge" and name != "as_it_is":
                 gap = results.difference(part, parts["as_it_is"], "test, half", "threshold")
-                results.add(f"repair.{name}.gain", {metric: gap[metric] for metric in KEPT})
+                results.add(f"repair.{name}.gain", {metric: gap[metric] for metric in METRICS})
     results.experiment(
         "repairs", study=len(study), judge=len(judge), local=local, before=before, implied=implied, true=float(y.mean())
     )
@@ -416,4 +415,4 @@ def _record_repairs(results: Results, films: Films, x: NDArray[Any], size: int, 
 
 def _add(results: Results, name: str, table: pd.DataFrame, threshold: float | str) -> None:
     found = results.evaluate(table, "test", threshold)
-    results.add(name, {metric: found[metric] for metric in KEPT})
+    results.add(name, {metric: found[metric] for metric in METRICS})

@@ -20,6 +20,7 @@ from medutils.training.summaries import decisions
 from medutils.training.trainer import accuracy
 
 BATCH = 32  # of both write-ups
+METRICS = ("auroc", "accuracy", "balanced_accuracy", "sensitivity", "specificity")  # kept of what is shown in passing
 
 Array = NDArray[np.float64]
 Matrix = Sequence[Sequence[float]]  # two rows of two: (TN, FP) and (FN, TP)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from medutils.chapters.pneumonia_cnn.by_features import KEPT, THRESHOLDS, series
+from medutils.chapters.pneumonia_cnn.by_features import THRESHOLDS, series
+from medutils.chapters.pneumonia_cnn.experiments import METRICS
 from medutils.chapters.pneumonia_cnn.variants import EXPOSED, NONE, VARIANTS
 from medutils.data.films import Films
 from medutils.evaluation import binary, choose_threshold, operating_points, values
@@ -100,7 +101,7 @@ def record(results: Results, films: Films, choice: Choice, trainings: Sequence[T
     for name, rows in (("whole", pooled), ("whole.ensemble", joined)):
         for key, cut in cuts.items():
             found = results.evaluate(rows, "test", cut)
-            results.add(name + key, {metric: found[metric] for metric in KEPT})
+            results.add(name + key, {metric: found[metric] for metric in METRICS})
     y = joined["y_true"].eq(films.positive).to_numpy(dtype=float)
     points = operating_points(y, joined[f"prob_{films.positive}"].to_numpy(), THRESHOLDS)
     results.experiment(

@@ -28,13 +28,10 @@ def results(films: Films) -> Results:
     return Results("pneumonia_cnn", given, films.located, binary(films.positive, films.classes[0]))
 
 
-def in_two_series(films: Films) -> Films:
-    """The same films; the normal ones of every other child are named as the second series is."""
-    normal = films.records["label"].eq(films.classes[0])
-    children = sorted(set(films.records.loc[normal, "patient"]))
-    second = normal & films.records["patient"].isin(children[::2])
-    name = films.records["record_id"].where(~second, by_features.SERIES + films.records["record_id"])
-    return replace(films, records=films.records.assign(record_id=name))
+def in_one_series(films: Films) -> Films:
+    """The same films; no normal one is named as those of the second series are."""
+    names = films.records["record_id"].str.replace(by_features.SERIES, "normal")
+    return replace(films, records=films.records.assign(record_id=names))
 
 
 @pytest.mark.parametrize("way", by_features.WAYS)
@@ -49,18 +46,17 @@ def test_films_are_divided_anew_by_film_or_by_patient_or_not_at_all(films: Films
 
 
 def test_a_threshold_is_set_by_a_series_that_training_has_not_seen(films: Films):
-    there = in_two_series(films)
-    for held, second in zip(by_features.series(there, 0), (True, False), strict=True):
+    for held, second in zip(by_features.series(films, 0), (True, False), strict=True):
         for rows, wanted in ((held.held, second), (held.train, not second)):
-            part = there.records.iloc[rows]
-            normal = part[part["label"] == there.classes[0]]
+            part = films.records.iloc[rows]
+            normal = part[part["label"] == films.classes[0]]
             assert (normal["record_id"].str.contains(by_features.SERIES) == wanted).all()
-        patient = there.records["patient"].to_numpy()
+        patient = films.records["patient"].to_numpy()
         assert not set(patient[held.held]) & set(patient[held.train])
-        assert not set(there.rows("test")) & {*held.held, *held.train}
-    assert by_features.series(films, 0) == []
-    x = by_features.grey_levels(there, 8)
-    assert set(by_features.thresholds(there, x, 0).by) == {"folds", "series"}
+        assert not set(films.rows("test")) & {*held.held, *held.train}
+    assert by_features.series(in_one_series(films), 0) == []
+    x = by_features.grey_levels(films, 8)
+    assert set(by_features.thresholds(films, x, 0).by) == {"folds", "series"}
 
 
 def test_folds_hold_out_every_training_patient_once(films: Films):
