@@ -1,12 +1,13 @@
 """What can be done about a missing series, by name: the remedies of write-up 001, as networks to be trained."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from medutils.models.fusion import FusionConfig, Missing
 from medutils.models.pseudo import Pseudo
 from medutils.training.fusion import Job
 
-REFERENCE = "dynamic"  # the remedy that the others are held against
+REFERENCE: Final = "dynamic"  # the remedy that the others are held against
 
 
 @dataclass(frozen=True)
