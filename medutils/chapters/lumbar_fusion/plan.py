@@ -59,7 +59,7 @@ class Setup:
     def embedded(self, name: str, progress: Progress | None = None) -> FusedSet:
         """SPIDER's patients, T1 and T2, each slice one token: its embedding by an embedder of part one."""
         own = embedder(name, self.p.seed, size=self.p.size)
-        return spider_set(self.spider, dict.fromkeys(TWO, own), self.p.size, progress, whole=True)
+        return spider_set(self.spider, dict.fromkeys(SPIDER_SERIES, own), self.p.size, progress, whole=True).only(TWO)
 
     def tuned(self) -> Embedder:
         """Lite0 fine-tuned on the foraminal targets of the challenge's sagittal T1 slices, as in part one."""

@@ -59,7 +59,7 @@ EMBEDDERS = {
     "projection": "random projection of the pixels",
     "noise": "noise",
 }
-ON_PATIENTS = ("spider_", "embedders_", "tuned_")  # how the names of what real patients say begin
+COMPARED = re.compile("(spider|embedders)_.*_over_")  # names of differences that real patients show
 CONDITIONS = {
     "spinal_canal_stenosis": "canal",
     "neural_foraminal_narrowing": "foramina",
@@ -288,8 +288,8 @@ def regularised(n: Numbers) -> str:
 
 def compared(n: Numbers) -> str:
     """How many comparisons there are on real patients."""
-    names = [name for name in n.results.get("metrics", {}) if name.startswith(ON_PATIENTS) and name.endswith(AREA)]
-    pairs = [n.metric(name) for name in names if "_over_" in name]
+    names = [name.removesuffix(f".{AREA}") for name in n.results.get("metrics", {}) if name.endswith(AREA)]
+    pairs = [area(n, name) for name in names if name.startswith("tuned_") or COMPARED.match(name)]
     if not pairs:
         return "no network was compared with another one"
     beyond = sum(verdict(one) in ("above", "below") for one in pairs)
