@@ -22,7 +22,7 @@ from medutils.export.study_fit import fit_studies
 from medutils.models.fusion import FusionNet, averaged
 from medutils.training.fused import FusedSet
 from medutils.training.fusion_looks import looked_near, token_weights
-from medutils.training.fusion_trials import AS_IS, AT_RANDOM, BEST, LATE, Found, predictions, subsets
+from medutils.training.fusion_trials import AS_IS, AT_RANDOM, BEST, LATE, ONLY, Found, predictions, subsets
 from medutils.training.loop import Progress
 from medutils.training.remedies import REFERENCE
 
@@ -45,7 +45,8 @@ def trials(results: Results, name: str, found: Found) -> None:
     """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     judged = [cell for cell in ablation.cells(found) if cell.left == AS_IS and cell.network == REFERENCE]
-    others = [cell for cell in ablation.cells(found) if cell not in judged]
+    # What a network of one series says of it, late fusion says too.
+    others = [cell for cell in ablation.cells(found) if cell not in judged and not cell.network.startswith(ONLY)]
     for cell in judged:
         results.judge(key(name, *cell), ablation.pooled(found, cell), ablation.SPLIT)
     for cell, metrics in ablation.measured(found, others, resamples, seed).items():
@@ -82,15 +83,15 @@ def losses(results: Results, name: str, found: Found) -> None:
 
 
 def remedies(results: Results, name: str, found: Found) -> None:
-    """Every remedy and baseline minus `REFERENCE`, and where series are missing at random minus late fusion, too.
+    """Every remedy and baseline minus `REFERENCE`, all series there and some missing at random; then minus late fusion.
 
     Kept as `<name>_<architecture>_<network>_<left>_over_<other>`, and under `<name>_power` the smallest differences in
     AUROC that these patients would have shown.
     """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     shown: dict[str, float] = {}
-    asked = [("+".join(part), REFERENCE) for part in subsets(found.data.series)]
-    for left, other in (*asked, (AS_IS, REFERENCE), (AT_RANDOM, REFERENCE), (AT_RANDOM, LATE)):
+    whole = "+".join(found.data.series)
+    for left, other in ((whole, REFERENCE), (AT_RANDOM, REFERENCE), (AT_RANDOM, LATE)):
         for architecture in dict.fromkeys(cell[0] for cell in found.shares):
             if (architecture, other, left) not in found.shares:
                 continue

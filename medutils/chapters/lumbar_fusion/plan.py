@@ -10,7 +10,7 @@ from medutils.data.phantom_studies import phantom_studies
 from medutils.data.spider import Spider, open_spider
 from medutils.data.studies import Studies
 from medutils.errors import InputError
-from medutils.models.embedders import KINDS, Embedder, embedder
+from medutils.models.embedders import Embedder, embedder
 from medutils.models.fusion import Kind
 from medutils.training.fused import FusedSet
 from medutils.training.fused_sets import SPIDER_SERIES, spider_set, study_set
@@ -24,7 +24,9 @@ from medutils.training.tuned import tuned_embedder
 
 PARTS = ("spider", "embedders", "three", "phantoms", "looks", "tuned", "pseudo", "model")
 TWO = ("t1", "t2")  # the series that nearly all patients have
-EMBEDDERS = tuple(name for name, kind in KINDS.items() if not kind.volume)  # of part one; a patient has slices alone
+# Of part one, each network of slices once: a patient here has no volume, and a second head of one network is never
+# trained either.
+EMBEDDERS = ("lite0", "resnet50", "resnet152", "projection", "noise")
 # Where remedies are not the question: one of them, and the networks that late fusion needs.
 PLAIN: dict[str, Any] = {"remedies": (REFERENCE,), "subsets": False}
 

@@ -52,10 +52,8 @@ RANDOM = "at random"
 REGULARISED = {"dropout": "dropout alone", "l2": "L2 alone", REFERENCE: "both"}
 EMBEDDERS = {
     "lite0": "Lite0",
-    "lite0_attention": "Lite0, untrained head",
     "resnet50": "ResNet-50",
-    "resnet50_attention": "ResNet-50, untrained head",
-    "resnet152": "ResNet-152, untrained head",
+    "resnet152": "ResNet-152 and its head",
     "projection": "random projection of the pixels",
     "noise": "noise",
 }
