@@ -213,10 +213,10 @@ def chosen(n: Numbers) -> str:
     taken = n.results.get("experiments", {}).get("spider", {}).get("chosen", {})
     if not taken:
         return "no network was trained"
-    parts = [f"{name} {count} times" for name, count in taken.items()]
+    parts = [f"{name} ({count})" for name, count in taken.items()]
     return (
-        f"each fold chose on a part of its own training patients, for each architecture, of so many components of a "
-        f"token and rates of learning: {'; '.join(parts)}"
+        "each fold chose for each architecture, on a part of its own training patients, so many components of a token "
+        f"and a learning rate (in brackets how often): {'; '.join(parts)}"
     )
 
 

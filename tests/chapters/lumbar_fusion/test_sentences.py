@@ -91,7 +91,7 @@ def test_embedders_are_told_with_their_difference_and_their_weights() -> None:
 
 def test_settings_that_folds_took_are_counted() -> None:
     taken = {"8 components, rate 0.001": 2, "16 components, rate 0.001": 13}
-    assert sentences.chosen(numbers({"spider": {"chosen": taken}})).endswith("16 components, rate 0.001 13 times")
+    assert sentences.chosen(numbers({"spider": {"chosen": taken}})).endswith("; 16 components, rate 0.001 (13)")
 
 
 def test_the_series_that_shows_a_condition_is_found_by_its_number() -> None:
