@@ -57,7 +57,7 @@ EMBEDDERS = {
     "projection": "random projection of the pixels",
     "noise": "noise",
 }
-COMPARED = re.compile("(spider|embedders)_.*_over_")  # names of differences that real patients show
+COMPARED = re.compile("(spider|embedders)_(?!.*_prior_).*_over_")  # names of differences between two networks
 CONDITIONS = {
     "spinal_canal_stenosis": "canal",
     "neural_foraminal_narrowing": "foramina",
@@ -189,10 +189,12 @@ def _of_both(n: Numbers) -> str:
 
 
 def composed(n: Numbers) -> str:
-    """Who has which series."""
+    """Who has which series, and how often each is held out."""
     having = n.results.get("experiments", {}).get("spider", {}).get("having", {})
     parts = [f"{count} have {name.replace('_', ' ').upper()}" for name, count in having.items()]
-    return f"of {number(n.number('spider/patients'), '.0f')} patients {', '.join(parts)}"
+    given = n.results.get("parameters", {})
+    times = f"; each is held out in {given['repeats']} divisions into {given['folds']} folds" if given else ""
+    return f"of {number(n.number('spider/patients'), '.0f')} patients {', '.join(parts)}{times}"
 
 
 def subsets_told(n: Numbers) -> str:
@@ -242,7 +244,7 @@ def embedded(n: Numbers) -> str:
     ]
     parts = "; ".join(f"{words} {told(one)}" for words, one in gains.items())
     said = f"fusion minus that of Lite0's embeddings, by embedder: {parts}"
-    return f"{said}. Weights never trained: those of {' and '.join(fresh)}" if fresh else said
+    return f"{said}. Weights that were never trained: {' and '.join(fresh)}" if fresh else said
 
 
 def remedied(n: Numbers) -> str:

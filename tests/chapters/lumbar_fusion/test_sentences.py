@@ -67,6 +67,7 @@ def test_dropout_and_l2_are_counted_against_neither() -> None:
 def test_comparisons_on_patients_are_counted_and_those_on_phantoms_are_not() -> None:
     run = numbers(
         spider_sets_zero_at_random_over_dynamic=0.05,
+        spider_sets_prior_at_random_over_dynamic=-0.2,
         embedders_noise_dynamic_over_lite0=0.0,
         tuned_sets_dynamic_t1=0.002,
         spider_sets_dynamic_t1=0.7,
@@ -86,7 +87,14 @@ def test_embedders_are_told_with_their_difference_and_their_weights() -> None:
     )
     said = sentences.embedded(run)
     assert "ResNet-50 -0.100" in said and "lower; noise" in said and "-0.3" not in said
-    assert said.endswith("Weights never trained: those of ResNet-50")
+    assert said.endswith("Weights that were never trained: ResNet-50")
+
+
+def test_how_often_patients_are_held_out_is_the_runs_own() -> None:
+    run = Numbers(
+        {"experiments": {"spider": {"patients": 9, "having": {"t1": 7}}}, "parameters": {"repeats": 2, "folds": 3}}
+    )
+    assert sentences.composed(run) == "of 9 patients 7 have T1; each is held out in 2 divisions into 3 folds"
 
 
 def test_settings_that_folds_took_are_counted() -> None:
