@@ -1,5 +1,6 @@
 """What the chapter measures: every number under its name, each difference with its sign, and on what it was made."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from medutils.chapters.lumbar_fusion import experiments
 from medutils.chapters.lumbar_fusion.plan import EMBEDDERS, PLAIN
 from medutils.data.manifest import Located
-from medutils.evaluation import binary
+from medutils.evaluation import Estimate, binary
 from medutils.evidence import Results
 from medutils.training.fused import FusedSet
 from medutils.training.fusion_trials import AS_IS, AT_RANDOM, BEST, LATE, PRIOR, Found
@@ -182,3 +183,43 @@ def test_attention_is_looked_for_near_the_narrowing(results: Results, monkeypatc
         f"looks_slices_{series}" for series in ("sagittal_t1", "sagittal_t2", "axial_t2")
     }
     assert results.metrics["looks_slices_axial_t2.over_uniform"].value == pytest.approx(0.4)
+
+
+def test_autoencoders_are_given_the_mean_embedding_of_each_series(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"pairs": []}
+    monkeypatch.setattr(experiments.pseudo, "all_given_back", lambda rows, *_, **__: asked.setdefault("rows", rows))
+    monkeypatch.setattr(experiments.pseudo, "all_of_absent", lambda rows, pair, *_, **__: asked["pairs"].append(pair))
+    for judge in ("judge_given_back", "judge_of_absent"):
+        monkeypatch.setattr(experiments.pseudo_numbers, judge, lambda *_: None)
+    mask = torch.ones(STUDIES, 2, 3, dtype=torch.bool)
+    mask[0, 0], mask[1, 1, 2] = False, False
+    x = torch.where(mask[..., None], torch.randn(STUDIES, 2, 3, 512), 0.0)
+    experiments.pseudo_modality(results, replace(found().data, x=x, mask=mask))
+    rows = asked["rows"]
+    assert sorted(rows.series) == ["t1"] * (STUDIES - 1) + ["t2"] * STUDIES
+    np.testing.assert_allclose(rows.values[rows.place("p1", "t2")], x[1, 1, :2].mean(0), rtol=1e-5, atol=1e-6)
+    assert rows.place("p0", "t1") is None and asked["pairs"] == [("t1", "t2"), ("t2", "t1")]
+
+
+def test_a_model_to_take_away_chooses_among_the_settings(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def fit_studies(studies: object, data: object, trained_on: Any, job: object, **rest: Any) -> tuple[str, object]:
+        given.update(rest, job=job, kind=trained_on.kind)
+        return "network", SimpleNamespace(metrics={"log_loss": Estimate(0.5, 0.4, 0.6, 9, "test")})
+
+    monkeypatch.setattr(experiments, "fit_studies", fit_studies)
+    records = pd.DataFrame({"split": ["train", "train", "train", "test"], "patient": ["a", "b", "a", "c"]})
+    setup = SimpleNamespace(
+        studies=SimpleNamespace(records=records),
+        trials=SimpleNamespace(fitting="fitting"),
+        grid="grid",
+        p=SimpleNamespace(study_size=24, seed=0, resamples=20),
+    )
+    experiments.model(results, setup, found().data)  # type: ignore[arg-type]
+    assert (given["grid"], given["fitting"], given["size"], given["kind"]) == ("grid", "fitting", 24, "phantom")
+    assert given["job"] == {"architecture": "slices", "missing": "modality_dropout"}
+    assert results.experiments["model"] == {"train": 2, "test": 1}
+    assert results.metrics["model.log_loss"].value == 0.5
