@@ -163,7 +163,7 @@ def takeaways(n: Numbers) -> list[str]:
     """What a reader should keep, each with its number; empty without a reference run."""
     if isnan(area(n, "spider", MAIN, REFERENCE, "t1+t2").value):
         return []
-    said = [f"{_of_both(n)}.", f"{_start(powered(n))}."]
+    said = [f"{_of_both(n)}.", f"{_start(regularised(n))}.", f"{_start(powered(n))}."]
     if not isnan(area(n, "tuned", MAIN, REFERENCE, "t1").value):
         said.append(f"{_start(tuned(n))}.")
     asked = n.metric("absent_t1_t2_ridge.relative")
