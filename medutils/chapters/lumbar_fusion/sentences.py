@@ -193,7 +193,7 @@ def composed(n: Numbers) -> str:
     having = n.results.get("experiments", {}).get("spider", {}).get("having", {})
     parts = [f"{count} have {name.replace('_', ' ').upper()}" for name, count in having.items()]
     given = n.results.get("parameters", {})
-    times = f"; each is held out in {given['repeats']} divisions into {given['folds']} folds" if given else ""
+    times = f"; divisions into {given['folds']} folds: {given['repeats']}" if given else ""
     return f"of {number(n.number('spider/patients'), '.0f')} patients {', '.join(parts)}{times}"
 
 

@@ -94,7 +94,7 @@ def test_how_often_patients_are_held_out_is_the_runs_own() -> None:
     run = Numbers(
         {"experiments": {"spider": {"patients": 9, "having": {"t1": 7}}}, "parameters": {"repeats": 2, "folds": 3}}
     )
-    assert sentences.composed(run) == "of 9 patients 7 have T1; each is held out in 2 divisions into 3 folds"
+    assert sentences.composed(run) == "of 9 patients 7 have T1; divisions into 3 folds: 2"
 
 
 def test_settings_that_folds_took_are_counted() -> None:
