@@ -10,15 +10,15 @@ import torch
 from rich.console import Console
 
 from bench.report import Rounds, show
-from medutils.models.fusion import Kind, Missing
+from medutils.models.fusion import Kind
 from medutils.training.fused import FusedSet
 from medutils.training.fusion import Fitted, Fitting, Job, fit_all, prepare
 from medutils.training.fusion_trials import subsets
 from medutils.training.loop import one_thread
+from medutils.training.remedies import REMEDIES
 
 STUDIES, TOKENS, INPUTS, TARGETS, ROUNDS = 140, 49, 64, 40, 3
 FITTING = Fitting(epochs=10)
-EACH = [replace(FITTING, weight_decay=(strength,)) for strength in FITTING.weight_decay]  # a training each
 ALONE, TOGETHER = "one at a time", "ours, all at once"
 LEAST, CLOSEST = 3, 1e-3  # times as fast; largest difference between weights
 
@@ -32,7 +32,7 @@ def main() -> dict[str, Rounds]:
 def _measure(data: FusedSet, architecture: Kind) -> Rounds:
     config = replace(data.config(), architecture=architecture)
     # The autoencoder is trained once for all networks that ask for it, and is the same work on both sides.
-    jobs = {name: Job(replace(config, missing=name)) for name in get_args(Missing) if name != "pseudo"}
+    jobs = {name: one.job(config) for name, one in REMEDIES.items() if one.missing != "pseudo"}
     jobs |= {"+".join(part): Job(config, part) for part in subsets(data.series)[1:]}
     train = np.arange(len(data.patients))
     ready, rounds = prepare(data, train, config.features), Rounds()
@@ -43,7 +43,8 @@ def _measure(data: FusedSet, architecture: Kind) -> Rounds:
             with rounds.round() as found:
                 start = time.perf_counter()
                 alone = {
-                    name: _best([fit({name: job}, fitting=one)[name] for one in EACH]) for name, job in jobs.items()
+                    name: _best([fit({name: one}, fitting=FITTING)[name] for one in _trainings(job)])
+                    for name, job in jobs.items()
                 }
                 found[ALONE] = (time.perf_counter() - start) / len(jobs)
                 start = time.perf_counter()
@@ -57,6 +58,11 @@ def _measure(data: FusedSet, architecture: Kind) -> Rounds:
         f"largest difference between weights {away:.1e}; at most {CLOSEST:g}: {_met(away <= CLOSEST)}"
     )
     return rounds
+
+
+def _trainings(job: Job) -> list[Job]:
+    """A network with each strength of L2 that it may choose: a training each."""
+    return [replace(job, weight_decay=(strength,)) for strength in job.weight_decay or FITTING.weight_decay]
 
 
 def _best(trainings: list[Fitted]) -> Fitted:

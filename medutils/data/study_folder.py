@@ -52,9 +52,10 @@ MOST_FAULTS = 5000  # files that are no slice, after which a folder is no study
 
 
 class Series(NamedTuple):
-    """One series: the folder or UID that it is named by, its slices in place order, and their places.
+    """All series of a kind: the folders or UIDs that they are named by, their slices in place order, and their places.
 
-    position_mm: of each slice's centre along the series' mean normal
+    Several series of a kind follow each other, as `Studies.series` has them for training.
+    position_mm: of each slice's centre along the mean normal of its own series
     """
 
     name: str
@@ -109,10 +110,10 @@ def open_study(folder: Path) -> Study:
 
     A series is a SeriesInstanceUID; where a file has none, a folder and a description. Its plane is that of its slices
     (ImageOrientationPatient). Its weighting is what SeriesDescription says, else what echo time, repetition time and
-    ScanningSequence say. Of several series of a kind the one with most slices is taken. Localisers, other planes and
-    weightings, and files that are no slice are left aside; `Study.notes` says so. Raises `InputError` when the folder
-    holds no readable slice, slices of two studies or two patients, or no series of a kind that is known; and when a
-    series is called by another plane than its slices lie in, or its slices lie in two.
+    ScanningSequence say. Several series of a kind follow each other, by their names, as in training. Localisers, other
+    planes and weightings, and files that are no slice are left aside; `Study.notes` says so. Raises `InputError` when
+    the folder holds no readable slice, slices of two studies or two patients, or no series of a kind that is known; and
+    when a series is called by another plane than its slices lie in, or its slices lie in two.
     """
     skipped: Skipped = []
     slices = list(_slices(folder, skipped, DEPTH))
@@ -324,24 +325,26 @@ def _check_called(where: str, part: _Part) -> None:
 
 
 def _series(kind: str, parts: Sequence[_Part], notes: list[str]) -> Series:
-    """The series of a kind with most slices; what was chosen, and what is odd about it, is added to `notes`."""
-    parts = sorted(parts, key=lambda part: -len(part.placed))
-    chosen, others = parts[0], parts[1:]
-    placed, copies = _each_place_once(chosen.placed)
-    if others:
-        counted = [f"`{part.name}` with {len(part.placed)}" for part in others]
-        notes.append(
-            f"Of {len(parts)} {WORDS[kind]} series the one with most slices is taken, `{chosen.name}` with "
-            f"{len(chosen.placed)}; not used: {few(counted, 3)}."
-        )
+    """The series of a kind, one after the other; what is odd about them is added to `notes`."""
+    if len(parts) > 1:
+        counted = [f"`{part.name}` with {len(part.placed)} slices" for part in parts]
+        notes.append(f"Series of {WORDS[kind]} that follow each other, as in training: {few(counted, 3)}.")
+    placed = [one for part in parts for one in _once_placed(kind, part, notes)]
+    name = " and ".join(part.name for part in parts)
+    return Series(name, tuple(one.path for one, _ in placed), tuple(place for _, place in placed))
+
+
+def _once_placed(kind: str, part: _Part, notes: list[str]) -> list[tuple[Slice, float]]:
+    """The slices of one series, each place once; what is odd about it is added to `notes`."""
+    placed, copies = _each_place_once(part.placed)
     if copies:
-        notes.append(f"`{chosen.name}`: slices that lie where another one does, left out: {few(copies, 3)}.")
+        notes.append(f"`{part.name}`: slices that lie where another one does, left out: {few(copies, 3)}.")
     if len(placed) == 1:
-        notes.append(f"`{chosen.name}` is one {WORDS[kind]} slice and no stack of them.")
-    said, timed = _said(chosen.described.upper()), _timed(chosen.header)
-    if timed and (chosen.plane, timed) in WEIGHTINGS and WEIGHTINGS[chosen.plane, timed] != WORDS[kind]:
-        notes.append(f"`{chosen.name}` is described as {said}, and its echo time is one of {timed}; taken as {said}.")
-    return Series(chosen.name, tuple(one.path for one, _ in placed), tuple(place for _, place in placed))
+        notes.append(f"`{part.name}` is one {WORDS[kind]} slice and no stack of them.")
+    said, timed = _said(part.described.upper()), _timed(part.header)
+    if timed and (part.plane, timed) in WEIGHTINGS and WEIGHTINGS[part.plane, timed] != WORDS[kind]:
+        notes.append(f"`{part.name}` is described as {said}, and its echo time is one of {timed}; taken as {said}.")
+    return placed
 
 
 def _each_place_once(placed: Sequence[tuple[Slice, float]]) -> tuple[list[tuple[Slice, float]], list[str]]:

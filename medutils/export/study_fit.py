@@ -24,7 +24,8 @@ from medutils.tables import check_predictions
 from medutils.training import loop
 from medutils.training.fused import FusedSet, Rows
 from medutils.training.fused_sets import study_set
-from medutils.training.fusion import Fitting, Job, fit_all
+from medutils.training.fusion import Fitting, Job, fit_all, prepare
+from medutils.training.fusion_choice import Setting, choose, most_features
 from medutils.training.fusion_trials import subsets
 from medutils.training.loop import Progress
 
@@ -119,16 +120,22 @@ def fit_studies(
     size: int,
     seed: int = 0,
     fitting: Fitting = FITTING,
+    grid: Sequence[Setting] = (),
     resamples: int = 2000,
 ) -> tuple[FusionNet, About]:
     """Train a network on the training studies, calibrate it on the validation studies, measure it on the test studies.
 
     data: the studies, embedded (`study_set`); job: settings of `FusionConfig`, such as `architecture` and `missing`
+    grid: settings of which the training studies choose one, see `choose`
 
     Raises `InputError` when the studies are not divided, and what `fit_all` and `study_about` raise.
     """
     train, validation, test = (_rows(studies, data, split) for split in ("train", "validation", "test"))
-    network = fit_all(data, {"model": Job(data.config(**job))}, train, seed, fitting)["model"].network
+    design = data.config(**job)
+    widest = prepare(data, train, most_features(design, grid))
+    design, fitting = choose(data, design, train, seed, fitting, grid, widest)
+    ready = widest.first(design.features)
+    network = fit_all(data, {"model": Job(design)}, train, seed, fitting, ready)["model"].network
     about = study_about(network, data, validation, test, trained_on, title=TITLE, size=size, resamples=resamples)
     return network, about
 

@@ -35,11 +35,16 @@ FINDINGS = {  # of SPIDER, and the publisher's columns; of four types of Modic c
 
 
 def spider_set(
-    spider: Spider, embedders: dict[str, Embedder], size: int = 224, progress: Progress | None = None
+    spider: Spider,
+    embedders: dict[str, Embedder],
+    size: int = 224,
+    progress: Progress | None = None,
+    whole: bool = False,
 ) -> FusedSet:
     """SPIDER's patients: tokens are the positions of the feature map of each mid-sagittal slice (49 for 224 pixels).
 
     embedders: of each series by its name, one of `SPIDER_SERIES`; all of one length. Targets: `FINDINGS` at `DISCS`.
+    whole: a slice is one token, its embedding as part one has it, with which any embedder of slices will do
     """
     patients = tuple(dict.fromkeys(spider.discs["patient"]))
     place = {name: number for number, name in enumerate(patients)}
@@ -47,8 +52,14 @@ def spider_set(
     for name, embedder in embedders.items():
         if SPIDER_SERIES[name] in spider.series:
             there, pixels = spider.pixels(SPIDER_SERIES[name], size)
-            values = embed_regions(embedder, pixels, cache.array_hash(pixels.numpy()), progress)
-            found[name] = [place[patient] for patient in there], torch.from_numpy(values)
+            fingerprint = cache.array_hash(pixels.numpy())
+            if whole:
+                named = [f"{patient} {name}" for patient in there]
+                features = torch.from_numpy(embed(embedder, pixels, fingerprint, named, progress))
+                values = embedder.finish(features)[:, None]
+            else:
+                values = torch.from_numpy(embed_regions(embedder, pixels, fingerprint, progress))
+            found[name] = [place[patient] for patient in there], values
     tokens, inputs = next(iter(found.values()))[1].shape[1:]
     x = torch.zeros(len(patients), len(embedders), tokens, inputs)
     mask = torch.zeros(x.shape[:3], dtype=torch.bool)

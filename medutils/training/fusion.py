@@ -47,10 +47,16 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Job:
-    """A network to be trained, and the series it may look at: all of them unless named."""
+    """A network to be trained.
+
+    config: what it is; dropout may be another one than that of the networks beside it
+    visible: the series it may look at, all of them unless named
+    weight_decay: strengths of L2 regularisation to choose from, those of `Fitting` unless named
+    """
 
     config: FusionConfig
     visible: tuple[str, ...] = ()
+    weight_decay: tuple[float, ...] = ()
 
     @property
     def sees(self) -> list[bool]:
@@ -91,6 +97,12 @@ class Prepared:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "averages", averaged(self.x, self.mask))
+
+    def first(self, features: int) -> "Prepared":
+        """The same with the first so many components alone."""
+        if features == self.x.shape[-1]:
+            return self
+        return Prepared(self.mean, self.components[..., :features], self.x[..., :features].contiguous(), self.mask)
 
 
 @one_thread()  # so that the number of cores changes no result
@@ -146,7 +158,7 @@ def fit_all(
             kind: train_pseudo(ready.averages, data.present, learned, held, kind, seed)
             for kind in dict.fromkeys(one.config.pseudo for one in jobs.values() if one.config.missing == "pseudo")
         }
-        runs = [(name, job, decay) for name, job in jobs.items() for decay in fitting.weight_decay]
+        runs = [(name, job, decay) for name, job in jobs.items() for decay in job.weight_decay or fitting.weight_decay]
         batch = _Batch.of([job for _, job, _ in runs], data, ready, autoencoders, fitting, learned, seed)
         decays = torch.tensor([decay for *_, decay in runs])
         state, history = _trained(batch, learned, held, decays, fitting, seed)
@@ -193,6 +205,7 @@ class _Batch:
 
     present: bool (networks, studies, series); filled: (networks, studies, series, features)
     counts: (networks, studies), 1 where a study may be learned from; removes: (networks,), 1 for modality dropout
+    keeps: (networks, 1, 1), the share of a classifier's inputs that dropout leaves
     weights: (targets, grades) of the loss; frequencies: (targets, grades), logarithms of the shares in training
     """
 
@@ -205,6 +218,7 @@ class _Batch:
     filled: Tensor
     counts: Tensor
     removes: Tensor
+    keeps: Tensor
     weights: Tensor
     frequencies: Tensor
 
@@ -236,6 +250,7 @@ class _Batch:
             for place, job in enumerate(jobs)
         ]
         removes = torch.tensor([job.config.missing == "modality_dropout" for job in jobs])
+        keeps = torch.tensor([1 - job.config.dropout for job in jobs])[:, None, None]
         return cls(
             modules[0],
             parameters,
@@ -246,6 +261,7 @@ class _Batch:
             torch.stack(filled),
             torch.stack(counts).float(),
             removes,
+            keeps,
             weights,
             frequencies,
         )
@@ -261,26 +277,31 @@ class _Batch:
         graded = (y >= 0) * self.weights[torch.arange(y.shape[1]), y.clamp(min=0)]
         x, mask = self.ready.x[rows], self.ready.mask[rows]
 
-        def one(parameters: Any, buffers: Any, present: Tensor, filled: Tensor, counts: Tensor) -> Tensor:
+        def one(parameters: Any, buffers: Any, present: Tensor, filled: Tensor, counts: Tensor, kept: Any) -> Tensor:
             logits = functional_call(self.core, (parameters, buffers), (x, mask, present, filled, kept))
             return masked_loss(logits, y, graded * counts[:, None])
 
-        inputs = (present, self.filled[:, rows], self.counts[:, rows])
-        found: Tensor = vmap(one)(self.parameters, self.buffers, *inputs)
+        inputs = (present, self.filled[:, rows], self.counts[:, rows], kept)
+        along = (0, 0, 0, 0, 0, None if kept is None else 0)
+        found: Tensor = vmap(one, along)(self.parameters, self.buffers, *inputs)
         return found
 
 
 @dataclass(frozen=True)
 class _Draws:
-    """What is drawn for a step: what dropout multiplies by, and which series modality dropout leaves."""
+    """What is drawn for a step, of the same random numbers for all networks.
+
+    kept: what dropout multiplies by, see `Fusion.forward`, with a first axis of networks
+    stays: bool (studies, series), which series modality dropout leaves
+    """
 
     kept: tuple[Tensor, Tensor]
     stays: Tensor
 
     @classmethod
-    def of(cls, config: FusionConfig, rows: int, random: torch.Generator) -> "_Draws":
+    def of(cls, config: FusionConfig, keeps: Tensor, rows: int, random: torch.Generator) -> "_Draws":
         kept = [
-            (torch.rand(rows, numbers, generator=random) >= config.dropout) / (1 - config.dropout)
+            (torch.rand(rows, numbers, generator=random) >= 1 - keeps) / keeps
             for numbers in (config.width, config.hidden)
         ]
         stays = torch.rand(rows, len(config.series), generator=random) >= config.removed
@@ -309,7 +330,7 @@ def _trained(
     for _ in range(fitting.epochs):
         order = learned[torch.randperm(len(learned), generator=random)]
         for rows in order.split(fitting.batch_size):
-            draws = _Draws.of(batch.core.config, len(rows), random)
+            draws = _Draws.of(batch.core.config, batch.keeps, len(rows), random)
             optimiser.zero_grad()
             batch.losses(rows, draws).sum().backward()
             optimiser.step()
@@ -398,7 +419,7 @@ def _check(data: FusedSet, jobs: Mapping[str, Job], train: Rows) -> None:
         )
     first = next(iter(jobs.values())).config
     for name, job in jobs.items():
-        if replace(job.config, missing=first.missing, pseudo=first.pseudo) != first:
+        if replace(job.config, missing=first.missing, pseudo=first.pseudo, dropout=first.dropout) != first:
             raise InputError(
                 f"jobs: found '{name}' of another shape than the first; expected one architecture and size"
             )

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from medutils import cache
 from medutils.bootstrap import interval, resampled
 from medutils.evaluation import Estimate
-from medutils.models.fusion import Kind, Missing
+from medutils.models.fusion import Kind
 from medutils.training.fused import FusedSet
-from medutils.training.fusion import Job, fit_all, prepare
+from medutils.training.fusion import fit_all, prepare
+from medutils.training.fusion_choice import choose, most_features
 from medutils.training.fusion_trials import KIND, Trials, divided
+from medutils.training.remedies import REMEDIES
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 
-def token_weights(data: FusedSet, architecture: Kind, remedy: Missing, trials: Trials) -> Floats:
+def token_weights(data: FusedSet, architecture: Kind, remedy: str, trials: Trials) -> Floats:
     """Weight of each token within its series, (studies, series, tokens), by the network that did not see the study.
 
     One repeat of the cross-validation of `trials`, with its first seed; made once and kept.
@@ -32,14 +34,16 @@ def token_weights(data: FusedSet, architecture: Kind, remedy: Missing, trials: T
     return found
 
 
-def _write(data: FusedSet, architecture: Kind, remedy: Missing, trials: Trials, path: Path) -> None:
-    config = replace(data.config(**dict(trials.settings)), architecture=architecture, missing=remedy)
+def _write(data: FusedSet, architecture: Kind, remedy: str, trials: Trials, path: Path) -> None:
+    config = replace(data.config(**dict(trials.settings)), architecture=architecture)
     fold = divided(data, trials.folds, trials.seed)
     found = np.zeros(data.mask.shape, np.float32)
     for number in range(trials.folds):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        ready = prepare(data, train, config.features)
-        fitted = fit_all(data, {remedy: Job(config)}, train, trials.seed, trials.fitting, ready)[remedy]
+        widest = prepare(data, train, most_features(config, trials.grid))
+        own, fitting = choose(data, config, train, trials.seed, trials.fitting, trials.grid, widest)
+        ready = widest.first(own.features)
+        fitted = fit_all(data, {remedy: REMEDIES[remedy].job(own)}, train, trials.seed, fitting, ready)[remedy]
         with torch.no_grad():
             found[test] = fitted.network.fusion.token_weights(ready.x[test], ready.mask[test]).numpy()
     with path.open("wb") as file:

@@ -1,7 +1,8 @@
 """Every way to live without a series, by every architecture, on studies that no network learned from.
 
-Cross-validated by study, in folds of their own for each repeat; what a training chooses, it chooses within its own
-training studies. One trained network is asked of every subset of the series, as if the others had not been taken.
+Cross-validated by study, in folds of their own for each repeat. It is nested: what is chosen, settings of the networks,
+their epoch and their regularisation, is chosen in each fold on a part of its training studies. One trained network is
+asked of every subset of the series, as if the others had not been taken.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,22 +19,24 @@ from numpy.typing import NDArray
 
 from medutils import cache
 from medutils.errors import InputError
-from medutils.models.fusion import FusionConfig, Kind, Missing
+from medutils.models.fusion import FusionConfig, Kind
 from medutils.tables import check_predictions
 from medutils.training.fused import FusedSet, Rows
 from medutils.training.fusion import Fitted, Fitting, Job, Prepared, fit_all, prepare, probabilities_of
+from medutils.training.fusion_choice import Setting, choose, most_features
 from medutils.training.loop import Progress, one_thread
+from medutils.training.remedies import REFERENCE, REMEDIES
 from medutils.training.workers import each_apart
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 KIND = "fusion_trials"
-REMEDIES: tuple[Missing, ...] = get_args(Missing)
 ARCHITECTURES: tuple[Kind, ...] = get_args(Kind)
 AS_IS, AT_RANDOM = "as it is", "at random"
 PRIOR, LATE, BEST = "prior", "late fusion", "best single series"
 ONLY = "trained on "  # a network that never saw another series, as `ONLY` + its series
+FACTS = ("loss", "epoch", "weight_decay", "pseudo_error", "features", "learning_rate")  # of a trained network
 LEFT = 0.5  # the share of series that are left where they are missing at random
 
 
@@ -42,18 +45,22 @@ class Trials:
     """What is trained, and how often.
 
     folds, repeats, seeds: each repeat divides the studies anew; in each fold each architecture is trained `seeds` times
+    remedies: names of `REMEDIES`
     settings: of the networks, where they are other than `FusionConfig`'s
+    grid: settings of which each architecture takes one in each fold, see `choose`; none for those of `settings`
+    subsets: whether networks are trained on each subset of the series, too, or on each single series alone
     """
 
     architectures: tuple[Kind, ...] = ARCHITECTURES
-    remedies: tuple[Missing, ...] = REMEDIES
+    remedies: tuple[str, ...] = tuple(REMEDIES)
     fitting: Fitting = field(default_factory=Fitting)
     folds: int = 5
     repeats: int = 3
     seeds: int = 1
     seed: int = 0
     settings: tuple[tuple[str, Any], ...] = ()
-    subsets: bool = True  # whether networks are trained on each subset of the series, too
+    grid: tuple[Setting, ...] = ()
+    subsets: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +71,7 @@ class Found:
         asked; a run is a repeat and a seed
     weights: the same for the weights of the series, (runs, studies, series)
     fold: (runs, studies) which fold held a study out
-    trained: a row a network: run, fold, architecture, network, loss, epoch, weight_decay, pseudo_error
+    trained: a row a network: run, fold, architecture, network, and `FACTS`
     """
 
     data: FusedSet
@@ -188,17 +195,20 @@ def _fold(data: FusedSet, trials: Trials, folds: Rows, repeat: int, fold: int) -
     """All that one fold gives, by name: arrays `kind|architecture|network|left|seed`."""
     train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
     config = data.config(**dict(trials.settings))
-    ready = prepare(data, train, config.features)
+    widest = prepare(data, train, most_features(config, trials.grid))
     left = {name: part[test] for name, part in left_with(data, trials.seed).items()}
     prior = _prior(data, train, test)
     found: dict[str, NDArray[Any]] = {}
     for architecture in trials.architectures:
-        jobs = _jobs(replace(config, architecture=architecture), trials)
+        own = replace(config, architecture=architecture)
+        first = trials.seed + 1000 * repeat
+        own, fitting = choose(data, own, train, first, trials.fitting, trials.grid, widest)
+        jobs, ready = _jobs(own, trials), widest.first(own.features)
         for number in range(trials.seeds):
-            seed = trials.seed + 1000 * repeat + number
-            fitted = fit_all(data, jobs, train, seed, trials.fitting, ready)
+            fitted = fit_all(data, jobs, train, first + number, fitting, ready)
             for name, one in fitted.items():
-                facts = [one.loss, one.epoch, one.weight_decay, one.pseudo_error]
+                chosen = [own.features, fitting.learning_rate]
+                facts = [one.loss, one.epoch, one.weight_decay, one.pseudo_error, *chosen]
                 found[f"trained|{architecture}|{name}||{number}"] = np.array(facts)
             for name, present in left.items():
                 for network, (shares, weights) in _asked(fitted, ready, test, present, prior).items():
@@ -210,9 +220,10 @@ def _fold(data: FusedSet, trials: Trials, folds: Rows, repeat: int, fold: int) -
 
 def _jobs(config: FusionConfig, trials: Trials) -> dict[str, Job]:
     """Every remedy, and a network for each subset of the series that it alone ever sees."""
-    jobs = {remedy: Job(replace(config, missing=remedy)) for remedy in trials.remedies}
+    jobs = {remedy: REMEDIES[remedy].job(config) for remedy in trials.remedies}
     parts = subsets(config.series)[1:] if trials.subsets else [(name,) for name in config.series]
-    return jobs | {f"{ONLY}{'+'.join(part)}": Job(replace(config, missing="dynamic"), part) for part in parts}
+    alone = REMEDIES[REFERENCE].job(config)
+    return jobs | {f"{ONLY}{'+'.join(part)}": replace(alone, visible=part) for part in parts}
 
 
 def _asked(
@@ -275,5 +286,5 @@ def _joined(data: FusedSet, trials: Trials, fold: Rows, pieces: Iterable[tuple[t
                 key = (architecture, network, left)
                 whole = arrays[kind].setdefault(key, np.full((runs, *size), np.nan, np.float32))
                 whole[at, fold[at] == number] = piece[name]
-    columns = ["run", "fold", "architecture", "network", "loss", "epoch", "weight_decay", "pseudo_error"]
+    columns = ["run", "fold", "architecture", "network", *FACTS]
     return Found(data, arrays["shares"], arrays["weights"], fold, pd.DataFrame(rows, columns=columns))

@@ -13,6 +13,7 @@ from pydicom.uid import RLELossless
 
 from medutils.data.mri import read_grey
 from medutils.data.phantoms.lumbar import make_rsna
+from medutils.data.studies import open_studies
 from medutils.data.study_folder import KINDS, known_grades, open_study, read_study
 from medutils.errors import InputError
 
@@ -145,16 +146,21 @@ def test_the_weighting_is_told_by_words_then_by_times(
             open_study(study)
 
 
-def test_of_several_series_the_one_with_most_slices_is_taken_and_said(study: Path) -> None:
-    again = Path(shutil.copytree(of(study, "T1"), study / "again"))
+@pytest.mark.parametrize("name", ["again", "0_again"])
+def test_several_series_of_a_kind_follow_each_other_as_in_training(name: str, made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made, tmp_path / "made"))
+    study = sorted((folder / "train_images").iterdir())[0]
+    again = Path(shutil.copytree(of(study, "T1"), study / name))
     tell(again, SeriesInstanceUID="1.2.3")
     for path in sorted(again.iterdir())[:4]:
         path.unlink()
     found = open_study(study)
-    assert len(found.series["sagittal_t1"].slices) == 13
+    rows = open_studies(str(folder)).series.set_index(["study_id", "description"]).loc[(study.name, "Sagittal T1")]
+    assert found.series["sagittal_t1"].slices == tuple(path for slices in rows["slices"] for path in slices)
+    assert len(found.series["sagittal_t1"].position_mm) == 13 + 9
     assert (
-        found.notes[0].startswith("Of 2 Sagittal T1 series the one with most slices is taken")
-        and "`again` with 9" in (found.notes[0])
+        found.notes[0].startswith("Series of Sagittal T1 that follow each other")
+        and f"`{name}` with 9 slices" in (found.notes[0])
     )
 
 

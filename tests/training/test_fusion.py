@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from medutils.errors import InputError
-from medutils.models.fusion import Kind, Missing
+from medutils.models.fusion import Kind
 from medutils.models.pseudo import Pseudo
 from medutils.training.fused import FusedSet
 from medutils.training.fusion import Fitted, Fitting, Job, fit_all, masked_loss, prepare, probabilities_of
 from medutils.training.pseudo import train_pseudo
+from medutils.training.remedies import REMEDIES
 
 SERIES, STUDIES = ("t1", "t2", "axial"), 48
 FITTING = Fitting(epochs=6, weight_decay=(0.1, 1.0))
@@ -39,7 +40,7 @@ def fused() -> FusedSet:
 
 def jobs(architecture: Kind) -> dict[str, Job]:
     config = replace(fused().config(**SMALL), architecture=architecture)
-    found = {missing: Job(replace(config, missing=missing)) for missing in get_args(Missing)}
+    found = {name: remedy.job(config) for name, remedy in REMEDIES.items()}
     return found | {"t2 alone": Job(config, ("t2",))}
 
 
@@ -51,7 +52,7 @@ def fitted(architecture: Kind) -> dict[str, Fitted]:
 @pytest.mark.parametrize("architecture", get_args(Kind))
 def test_networks_trained_together_are_those_trained_alone(architecture: Kind) -> None:
     together = fitted(architecture)
-    for name in ("modality_dropout", "pseudo", "t2 alone"):
+    for name in ("modality_dropout", "pseudo_vae", "unregularised", "l2", "t2 alone"):
         alone = fit_all(fused(), {name: jobs(architecture)[name]}, TRAIN, 3, FITTING)[name]
         assert (alone.epoch, alone.weight_decay) == (together[name].epoch, together[name].weight_decay)
         for key, value in alone.network.state_dict().items():
@@ -100,6 +101,24 @@ def test_a_neutral_vector_is_learned(architecture: Kind) -> None:
     ratio = learned / decayed
     assert ratio[:2].std() > 1e-3  # of a series that nobody lacks it only decays
     torch.testing.assert_close(ratio[2], ratio[2, :1].expand_as(ratio[2]), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "decays", "drops"), [("unregularised", 0, 0), ("dropout", 0, 1), ("l2", 1, 0)])
+def test_dropout_and_l2_are_those_of_each_network(name: str, decays: bool, drops: bool) -> None:
+    found, bare = fitted("sets")[name], fitted("sets")["unregularised"]
+    unused = found.network.fusion.neutral.norm() / bare.network.fusion.neutral.norm()  # only L2 ever moves it
+    assert (unused < 0.999) == decays and (found.weight_decay > 0) == decays
+    assert (found.network.config.dropout > 0) == drops
+    own = replace(jobs("sets")[name], config=replace(found.job.config, dropout=0.0 if drops else 0.3))
+    other = fit_all(fused(), {name: own}, TRAIN, 3, FITTING)[name]
+    assert not np.allclose(found.history, other.history, rtol=1e-4)
+
+
+def test_the_first_components_are_those_of_a_smaller_preparation() -> None:
+    wide, narrow = prepare(fused(), TRAIN, 5), prepare(fused(), TRAIN, 3)
+    torch.testing.assert_close(wide.first(3).x, narrow.x)
+    torch.testing.assert_close(wide.first(3).averages, narrow.averages)
+    assert wide.first(5) is wide
 
 
 def test_cells_without_a_grade_have_no_gradient() -> None:

@@ -12,6 +12,7 @@ from medutils.tables import check_predictions
 from medutils.training import fusion_trials as module
 from medutils.training.fused import FusedSet
 from medutils.training.fusion import Fitting
+from medutils.training.fusion_choice import Setting
 from medutils.training.fusion_trials import AS_IS, AT_RANDOM, BEST, LATE, PRIOR, Found, Trials, divided, left_with, run
 
 STUDIES = 24
@@ -102,6 +103,23 @@ def test_a_second_run_trains_nothing(found: Found, monkeypatch: pytest.MonkeyPat
     again = run(fused(), trials, lambda done, of: told.append((done, of)))
     assert not told
     np.testing.assert_array_equal(first.shares["sets", "dynamic", "t1"], again.shares["sets", "dynamic", "t1"])
+
+
+def test_every_fold_takes_one_setting_of_the_grid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "each_apart", lambda work: (piece() for piece in work))
+    grid = (Setting(2, 0.01), Setting(4, 0.02), Setting(4, 0.03))
+    trials = replace(TRIALS, architectures=("sets", "slices"), repeats=1, grid=grid)
+    trained = run(fused(), trials).trained
+    for _, of_fold in trained.groupby(["fold", "architecture"]):
+        taken = set(of_fold[["features", "learning_rate"]].itertuples(index=False, name=None))
+        assert len(taken) == 1 and Setting(*taken.pop()) in grid
+
+
+def test_without_a_grid_networks_have_the_settings_given(found: Found) -> None:
+    assert set(found.trained["features"]) == {3} and set(found.trained["learning_rate"]) == {
+        TRIALS.fitting.learning_rate
+    }
 
 
 def test_too_few_studies_are_refused() -> None:

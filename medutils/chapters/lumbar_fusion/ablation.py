@@ -13,14 +13,14 @@ from medutils import cache
 from medutils.evaluation import Estimate, Task, binary, compare, evaluate, grades
 from medutils.training.fused import FusedSet
 from medutils.training.fused_sets import ABSENT, PFIRRMANN, PRESENT
-from medutils.training.fusion_trials import BEST, LATE, ONLY, PRIOR, Floats, Found, predictions
+from medutils.training.fusion_trials import ONLY, Floats, Found, predictions
 
 SPLIT = "cross-validation"
 WORN = 3  # from this Pfirrmann grade on, counted from 0, a disc counts as worn where all findings are pooled
 ALL = "all"  # the findings together
 METRICS = ("auroc_over_targets", "log_loss", "weighted_log_loss", "kappa_linear", "macro_auroc", "balanced_accuracy")
 SHOWN = ("auroc_over_targets", "log_loss")
-BASELINES = (PRIOR, BEST, LATE)
+BARE, PARTLY = "unregularised", ("dropout", "l2")  # dynamic weights with less regularisation than all the others
 # A difference that an experiment shows with a power of 80 % at a level of 5 %, in standard errors; and an interval's
 # width in the same.
 DETECTED, WIDTH = 2.80, 3.92
@@ -155,11 +155,11 @@ def detectable(difference: Estimate) -> float:
 
 
 def remedies_over(found: Found, architecture: str, left: str, other: str) -> dict[str, tuple[Cell, Cell]]:
-    """Pairs of every network of an architecture and another one, asked of the same."""
+    """Pairs of every remedy and baseline of an architecture and another one, asked of the same."""
     return {
         network: (Cell(architecture, network, left), Cell(architecture, other, left))
         for network in found.networks(architecture)
-        if network != other and not network.startswith(ONLY)
+        if network not in (other, BARE, *PARTLY) and not network.startswith(ONLY)
     }
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from medutils.chapters.lumbar_fusion import ablation, pseudo, pseudo_numbers
-from medutils.chapters.lumbar_fusion.ablation import BASELINES, Cell
+from medutils.chapters.lumbar_fusion.ablation import Cell
 from medutils.chapters.lumbar_fusion.as_written import concatenated
-from medutils.chapters.lumbar_fusion.plan import TWO, Setup, names_of
-from medutils.chapters.lumbar_fusion.sentences import REFERENCE, key
+from medutils.chapters.lumbar_fusion.plan import EMBEDDERS, PLAIN, TWO, Setup
+from medutils.chapters.lumbar_fusion.sentences import MAIN, key
 from medutils.data.lesions import slices_near
 from medutils.data.lumbar import load_series
 from medutils.data.study_folder import WORDS
@@ -22,8 +22,9 @@ from medutils.export.study_fit import fit_studies
 from medutils.models.fusion import FusionNet, averaged
 from medutils.training.fused import FusedSet
 from medutils.training.fusion_looks import looked_near, token_weights
-from medutils.training.fusion_trials import AS_IS, AT_RANDOM, LATE, Found, predictions, subsets
+from medutils.training.fusion_trials import AS_IS, AT_RANDOM, BEST, LATE, ONLY, Found, predictions, subsets
 from medutils.training.loop import Progress
+from medutils.training.remedies import REFERENCE
 
 CONDITIONS = {  # findings of the same kind on either side
     "spinal_canal_stenosis": ("spinal_canal_stenosis",),
@@ -44,7 +45,8 @@ def trials(results: Results, name: str, found: Found) -> None:
     """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     judged = [cell for cell in ablation.cells(found) if cell.left == AS_IS and cell.network == REFERENCE]
-    others = [cell for cell in ablation.cells(found) if cell not in judged]
+    # What a network of one series says of it, late fusion says too.
+    others = [cell for cell in ablation.cells(found) if cell not in judged and not cell.network.startswith(ONLY)]
     for cell in judged:
         results.judge(key(name, *cell), ablation.pooled(found, cell), ablation.SPLIT)
     for cell, metrics in ablation.measured(found, others, resamples, seed).items():
@@ -54,8 +56,20 @@ def trials(results: Results, name: str, found: Found) -> None:
         patients=len(found.data.patients),
         kind=results.data["kind"],
         having={series: int(count) for series, count in zip(found.data.series, found.data.present.sum(0), strict=True)},
-        pseudo_error=float(found.trained["pseudo_error"].mean()),
+        pseudo_error={
+            network: float(errors.mean())
+            for network, errors in found.trained.groupby("network", sort=False)["pseudo_error"]
+            if errors.notna().any()
+        },
+        chosen=_chosen(found),
     )
+
+
+def _chosen(found: Found) -> dict[str, int]:
+    """How often each setting was taken: once a fold, repeat and architecture."""
+    once = found.trained[found.trained["network"] == REFERENCE]
+    names = once["features"].map("{:.0f} components".format) + once["learning_rate"].map(", rate {:g}".format)
+    return {str(name): int(count) for name, count in names.value_counts(sort=False).items()}
 
 
 def losses(results: Results, name: str, found: Found) -> None:
@@ -69,15 +83,15 @@ def losses(results: Results, name: str, found: Found) -> None:
 
 
 def remedies(results: Results, name: str, found: Found) -> None:
-    """Every remedy and baseline minus `REFERENCE`, and where series are missing at random minus late fusion, too.
+    """Every remedy and baseline minus `REFERENCE`, all series there and some missing at random; then minus late fusion.
 
     Kept as `<name>_<architecture>_<network>_<left>_over_<other>`, and under `<name>_power` the smallest differences in
     AUROC that these patients would have shown.
     """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     shown: dict[str, float] = {}
-    asked = [("+".join(part), REFERENCE) for part in subsets(found.data.series)]
-    for left, other in (*asked, (AS_IS, REFERENCE), (AT_RANDOM, REFERENCE), (AT_RANDOM, LATE)):
+    whole = "+".join(found.data.series)
+    for left, other in ((whole, REFERENCE), (AT_RANDOM, REFERENCE), (AT_RANDOM, LATE)):
         for architecture in dict.fromkeys(cell[0] for cell in found.shares):
             if (architecture, other, left) not in found.shares:
                 continue
@@ -87,6 +101,37 @@ def remedies(results: Results, name: str, found: Found) -> None:
                 results.add(pair, metrics)
                 shown[pair] = ablation.detectable(metrics["auroc_over_targets"])
     results.experiment(f"{name}_power", detectable=shown)
+
+
+def regularisation(results: Results, name: str, found: Found) -> None:
+    """Dropout, L2 and both, minus neither: `<name>_<architecture>_<network>_<left>_over_<ablation.BARE>`."""
+    networks = [network for network in (*ablation.PARTLY, REFERENCE) if (MAIN, network, AT_RANDOM) in found.shares]
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    for architecture in dict.fromkeys(cell[0] for cell in found.shares):
+        if (architecture, ablation.BARE, AT_RANDOM) not in found.shares:
+            continue
+        bare = Cell(architecture, ablation.BARE, AT_RANDOM)
+        pairs = {network: (Cell(architecture, network, AT_RANDOM), bare) for network in networks}
+        for network, metrics in ablation.differences(found, pairs, resamples, seed).items():
+            results.add(key(name, architecture, network, AT_RANDOM, "over", ablation.BARE), metrics)
+
+
+def embedders(results: Results, setup: Setup, progress: Progress | None = None) -> None:
+    """Fusion and late fusion of both series by embedder, and minus the first of them, which is ImageNet's Lite0.
+
+    Kept as `embedders_<embedder>_<network>`, and with `_over_<first>`; of patients who have both series.
+    """
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    first, found = EMBEDDERS[0], dict[str, Found]()
+    for name in EMBEDDERS:
+        found[name] = setup.run(setup.embedded(name, progress), progress, **PLAIN, architectures=(MAIN,))
+        for network in (REFERENCE, LATE):
+            cell = Cell(MAIN, network, "+".join(TWO))
+            results.add(key("embedders", name, network), ablation.measured(found[name], [cell], resamples, seed)[cell])
+            if name != first:
+                metrics = ablation.between((found[name], cell), (found[first], cell), resamples, seed)
+                results.add(key("embedders", name, network, "over", first), metrics)
+    results.experiment("embedders", weights={name: one.data.embedder for name, one in found.items()})
 
 
 def findings(results: Results, name: str, found: Found, architecture: str, networks: Sequence[str]) -> None:
@@ -111,7 +156,7 @@ def looks(results: Results, setup: Setup, data: FusedSet, remedy: str = "modalit
     """Phantoms: the weight on slices within 6 mm of a narrowing, against uniform: `looks_<architecture>_<series>`."""
     near = slices_near(setup.studies, list(data.patients))
     for architecture in (name for name in setup.trials.architectures if name != "sets"):
-        weights = token_weights(data, architecture, remedy, setup.trials)  # type: ignore[arg-type]
+        weights = token_weights(data, architecture, remedy, setup.trials)
         for number, (series, kind) in enumerate(WORDS.items()):
             marked = data.mask[:, number].numpy() & False
             for study, places in enumerate(near[kind]):
@@ -129,10 +174,10 @@ def looks(results: Results, setup: Setup, data: FusedSet, remedy: str = "modalit
 def tuned(results: Results, setup: Setup, plain: Found, progress: Progress | None = None) -> None:
     """Whether T1 features learned from the challenge's T1 slices help: with minus without, as `tuned_<...>`."""
     data = setup.patients(progress, t1=setup.tuned()).only(TWO)
-    found = setup.run(data, progress)
+    found = setup.run(data, progress, **PLAIN)
     for architecture in setup.trials.architectures:
-        for network in (*names_of(setup.p.remedies), *BASELINES):
-            for left in ("t1+t2", "t1", AS_IS):
+        for network in (REFERENCE, LATE, BEST):
+            for left in ("t1+t2", "t1"):
                 cell = Cell(architecture, network, left)
                 metrics = ablation.between(
                     (found, cell), (plain, cell), results.parameters["resamples"], results.parameters["seed"]
@@ -184,6 +229,7 @@ def model(results: Results, setup: Setup, data: FusedSet) -> tuple[FusionNet, Ab
         size=setup.p.study_size,
         seed=setup.p.seed,
         fitting=setup.trials.fitting,
+        grid=setup.grid,
         resamples=setup.p.resamples,
     )
     results.add("model", dict(about.metrics))

@@ -9,7 +9,7 @@ CHAPTER = "lumbar_fusion"
 AREA = "auroc_over_targets"
 STEPS = {  # of the first figure: what is left of a patient's series
     "no picture, shares by disc": "spider_sets_prior_t1_t2",
-    "noise in place of both series": "noise_sets_dynamic_t1_t2",
+    "noise in place of both series": "embedders_noise_dynamic",
     "T1 alone": "spider_sets_dynamic_t1",
     "T2 alone": "spider_sets_dynamic_t2",
     "T1 and T2": "spider_sets_dynamic_t1_t2",

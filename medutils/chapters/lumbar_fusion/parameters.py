@@ -14,13 +14,19 @@ class LumbarFusion(Parameters):
     resamples: int = Field(500, ge=10, le=100_000, description="bootstrap resamples behind each interval")
     parts: str = Field(
         "spider,phantoms,looks,pseudo,model",
-        description="what is computed, with commas between; also three, tuned and noise",
+        description="what is computed, with commas between; also three, tuned and embedders",
     )
     architectures: str = Field("sets,regions,slices", min_length=1, description="networks, with commas between")
     remedies: str = Field(
-        "nothing,zero,neutral,dynamic,modality_dropout,pseudo",
+        "nothing,zero,neutral,dynamic,modality_dropout,pseudo,pseudo_vae,pseudo_attention_vae,unregularised,dropout,l2",
         min_length=1,
-        description="ways to live without a series, with commas between",
+        description="ways to live without a series, with commas between; dynamic is one of them",
+    )
+    features: str = Field(
+        "16,32", min_length=1, description="principal components of a token; of several each fold chooses"
+    )
+    learning_rates: str = Field(
+        "0.001,0.004", min_length=1, description="of each network's training; of several each fold chooses"
     )
     size: int = Field(96, ge=32, le=512, description="pixels a side of a slice that is embedded")
     studies: int = Field(48, ge=12, le=5000, description="phantom studies")
@@ -54,7 +60,8 @@ CHAPTER = Chapter(
         "smoke": {
             "parts": "spider,phantoms,model",
             "architectures": "sets,slices",
-            "remedies": "nothing,dynamic,pseudo",
+            "remedies": "nothing,dynamic,pseudo,unregularised,l2",
+            "learning_rates": "0.002",
             "size": 32,
             "studies": 12,
             "study_size": 32,
@@ -64,7 +71,7 @@ CHAPTER = Chapter(
         },
         "demo": {},
         "full": {
-            "parts": "spider,three,phantoms,looks,tuned,noise,pseudo,model",
+            "parts": "spider,embedders,three,phantoms,looks,tuned,pseudo,model",
             "size": 224,
             "studies": 200,
             "study_size": 128,

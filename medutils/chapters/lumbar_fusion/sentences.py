@@ -11,6 +11,7 @@ from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
 from medutils.evidence.words import Clause
 from medutils.tables import markdown_safe
+from medutils.training.remedies import REFERENCE
 
 LOSS = "log_loss"
 NOT_YET = "**The claims of this chapter have not been run on real data yet.** What stands below is of this run."
@@ -25,7 +26,12 @@ NETWORKS = {
     "neutral": "learned neutral vector",
     "dynamic": "dynamic weights",
     "modality_dropout": "series removed in training",
-    "pseudo": "pseudo-modality",
+    "pseudo": "pseudo-modality (DAE)",
+    "pseudo_vae": "pseudo-modality (VAE)",
+    "pseudo_attention_vae": "pseudo-modality (attention VAE)",
+    "l2": "dynamic with L2 alone",
+    "dropout": "dynamic with dropout alone",
+    "unregularised": "dynamic with neither",
     "best single series": "best single series",
     "late fusion": "late fusion",
     "prior": "no picture",
@@ -42,7 +48,16 @@ FINDINGS = {
 }
 LEFT = {"t1+t2": "T1 and T2", "t2": "T2 alone", "t1": "T1 alone", "as it is": "as it is", "at random": "at random"}
 MAIN = "sets"  # the architecture that sentences are about where they name none
-REFERENCE, RANDOM = "dynamic", "at random"
+RANDOM = "at random"
+REGULARISED = {"dropout": "dropout alone", "l2": "L2 alone", REFERENCE: "both"}
+EMBEDDERS = {
+    "lite0": "Lite0",
+    "resnet50": "ResNet-50",
+    "resnet152": "ResNet-152 and its head",
+    "projection": "random projection of the pixels",
+    "noise": "noise",
+}
+COMPARED = re.compile("(spider|embedders)_(?!.*_prior_).*_over_")  # names of differences between two networks
 CONDITIONS = {
     "spinal_canal_stenosis": "canal",
     "neural_foraminal_narrowing": "foramina",
@@ -148,7 +163,7 @@ def takeaways(n: Numbers) -> list[str]:
     """What a reader should keep, each with its number; empty without a reference run."""
     if isnan(area(n, "spider", MAIN, REFERENCE, "t1+t2").value):
         return []
-    said = [f"{_of_both(n)}.", f"{_start(powered(n))}."]
+    said = [f"{_of_both(n)}.", f"{_start(regularised(n))}.", f"{_start(powered(n))}."]
     if not isnan(area(n, "tuned", MAIN, REFERENCE, "t1").value):
         said.append(f"{_start(tuned(n))}.")
     asked = n.metric("absent_t1_t2_ridge.relative")
@@ -174,10 +189,12 @@ def _of_both(n: Numbers) -> str:
 
 
 def composed(n: Numbers) -> str:
-    """Who has which series."""
+    """Who has which series, and how often each is held out."""
     having = n.results.get("experiments", {}).get("spider", {}).get("having", {})
     parts = [f"{count} have {name.replace('_', ' ').upper()}" for name, count in having.items()]
-    return f"of {number(n.number('spider/patients'), '.0f')} patients {', '.join(parts)}"
+    given = n.results.get("parameters", {})
+    times = f"; divisions into {given['folds']} folds: {given['repeats']}" if given else ""
+    return f"of {number(n.number('spider/patients'), '.0f')} patients {', '.join(parts)}{times}"
 
 
 def subsets_told(n: Numbers) -> str:
@@ -193,9 +210,41 @@ def subsets_told(n: Numbers) -> str:
     return f"AUROC is, by architecture, {'; '.join(parts)}" if parts else "no network was trained"
 
 
-def known_of_noise(n: Numbers) -> str:
-    """Noise in place of embeddings."""
-    return f"noise in place of both series has an AUROC of {area(n, 'noise', MAIN, REFERENCE, 't1+t2')}"
+def chosen(n: Numbers) -> str:
+    """Which settings the folds took."""
+    taken = n.results.get("experiments", {}).get("spider", {}).get("chosen", {})
+    if not taken:
+        return "no network was trained"
+    parts = [f"{name} ({count})" for name, count in taken.items()]
+    return (
+        "each fold chose for each architecture, on a part of its own training patients, so many components of a token "
+        f"and a learning rate (in brackets how often): {'; '.join(parts)}"
+    )
+
+
+def embedder_gains(n: Numbers) -> dict[str, Estimate]:
+    """Every other embedder minus ImageNet's Lite0, both series there, by its name and the way to fuse."""
+    found = {
+        f"{words}; {way}": area(n, "embedders", name, network, "over", "lite0")
+        for network, way in {REFERENCE: "fusion", "late fusion": "late fusion"}.items()
+        for name, words in EMBEDDERS.items()
+    }
+    return {words: one for words, one in found.items() if not isnan(one.value)}
+
+
+def embedded(n: Numbers) -> str:
+    """Fusion of other embeddings."""
+    gains = {words.partition("; ")[0]: one for words, one in embedder_gains(n).items() if words.endswith("; fusion")}
+    if not gains:
+        return "no network was trained on other embeddings"
+    fresh = [
+        EMBEDDERS[name]
+        for name, weights in n.results.get("experiments", {}).get("embedders", {}).get("weights", {}).items()
+        if "fresh" in weights and "resnet" in weights
+    ]
+    parts = "; ".join(f"{words} {told(one)}" for words, one in gains.items())
+    said = f"fusion minus that of Lite0's embeddings, by embedder: {parts}"
+    return f"{said}. Weights that were never trained: {' and '.join(fresh)}" if fresh else said
 
 
 def remedied(n: Numbers) -> str:
@@ -216,6 +265,37 @@ def powered(n: Numbers) -> str:
     return (
         f"{number(n.number('spider/patients'), '.0f')} patients would have shown, four times in five, a difference of "
         f"{min(values):.3f} to {max(values):.3f} in AUROC between two remedies"
+    )
+
+
+def regularised(n: Numbers) -> str:
+    """What dropout and L2 give back."""
+    gains = {
+        (architecture, network): area(n, "spider", architecture, network, RANDOM, "over", "unregularised")
+        for architecture in ARCHITECTURES
+        for network in REGULARISED
+    }
+    known = {pair: one for pair, one in gains.items() if not isnan(one.value)}
+    if not known:
+        return "no network was trained without dropout and L2"
+    better = sum(verdict(one) == "above" for one in known.values())
+    both = [f"{ARCHITECTURES[of]}: {told(one)}" for (of, network), one in known.items() if network == REFERENCE]
+    return (
+        f"dropout, L2 or both came out better than neither in {better} of {len(known)} comparisons, series missing at "
+        f"random; both minus neither is {'; '.join(both)}"
+    )
+
+
+def compared(n: Numbers) -> str:
+    """How many comparisons there are on real patients."""
+    names = [name.removesuffix(f".{AREA}") for name in n.results.get("metrics", {}) if name.endswith(AREA)]
+    pairs = [area(n, name) for name in names if name.startswith("tuned_") or COMPARED.match(name)]
+    if not pairs:
+        return "no network was compared with another one"
+    beyond = sum(verdict(one) in ("above", "below") for one in pairs)
+    return (
+        f"networks are compared {len(pairs)} times on these patients, without a correction for their number; if no two "
+        f"differed, about {len(pairs) / 20:.0f} intervals would miss 0 by chance, and {beyond} do"
     )
 
 
@@ -334,11 +414,14 @@ def modelled(n: Numbers) -> str:
 
 CLAUSES: tuple[Clause, ...] = (
     composed,
+    chosen,
     subsets_told,
-    known_of_noise,
+    embedded,
     remedied,
+    regularised,
     powered,
     late,
+    compared,
     by_finding,
     needed,
     looked,

@@ -54,6 +54,54 @@ def test_a_remedy_whose_interval_holds_0_is_told_as_a_null() -> None:
     assert "0 came out better and 0 worse; in the other 1 no difference could be shown" in said
 
 
+def test_dropout_and_l2_are_counted_against_neither() -> None:
+    run = numbers(
+        spider_sets_dropout_at_random_over_unregularised=0.05,
+        spider_sets_l2_at_random_over_unregularised=0.002,
+        spider_sets_dynamic_at_random_over_unregularised=-0.05,
+    )
+    said = sentences.regularised(run)
+    assert "better than neither in 1 of 3 comparisons" in said and "lower" in said.partition("both minus neither is")[2]
+
+
+def test_comparisons_on_patients_are_counted_and_those_on_phantoms_are_not() -> None:
+    run = numbers(
+        spider_sets_zero_at_random_over_dynamic=0.05,
+        spider_sets_prior_at_random_over_dynamic=-0.2,
+        embedders_noise_dynamic_over_lite0=0.0,
+        tuned_sets_dynamic_t1=0.002,
+        spider_sets_dynamic_t1=0.7,
+        looks_over_uniform=0.3,
+    )
+    said = sentences.compared(run)
+    assert said.startswith("networks are compared 3 times") and said.endswith("1 do")
+
+
+def test_embedders_are_told_with_their_difference_and_their_weights() -> None:
+    weights = {"lite0": "lite0 (ImageNet)", "resnet50": "resnet50 (fresh)", "noise": "noise (fresh)"}
+    run = numbers(
+        {"embedders": {"weights": weights}},
+        embedders_resnet50_dynamic_over_lite0=-0.1,
+        embedders_noise_dynamic_over_lite0=-0.2,
+        embedders_noise_late_fusion_over_lite0=-0.3,
+    )
+    said = sentences.embedded(run)
+    assert "ResNet-50 -0.100" in said and "lower; noise" in said and "-0.3" not in said
+    assert said.endswith("Weights that were never trained: ResNet-50")
+
+
+def test_how_often_patients_are_held_out_is_the_runs_own() -> None:
+    run = Numbers(
+        {"experiments": {"spider": {"patients": 9, "having": {"t1": 7}}}, "parameters": {"repeats": 2, "folds": 3}}
+    )
+    assert sentences.composed(run) == "of 9 patients 7 have T1; divisions into 3 folds: 2"
+
+
+def test_settings_that_folds_took_are_counted() -> None:
+    taken = {"8 components, rate 0.001": 2, "16 components, rate 0.001": 13}
+    assert sentences.chosen(numbers({"spider": {"chosen": taken}})).endswith("; 16 components, rate 0.001 (13)")
+
+
 def test_the_series_that_shows_a_condition_is_found_by_its_number() -> None:
     run = numbers(
         phantoms_needs_spinal_canal_stenosis_sagittal_t1=0.5,
