@@ -172,7 +172,8 @@ class Results:
         """Write results.json, predictions.csv and the split, if there is one, into `out`; nothing when it is empty."""
         if not out:
             return
-        table = pd.concat(self.predictions, ignore_index=True)
+        none = pd.DataFrame(columns=["record_id", "patient", "y_true", "model", "rows"])
+        table = pd.concat(self.predictions, ignore_index=True) if self.predictions else none
         write_text(Path(out) / "predictions.csv", table.to_csv(index=False, float_format="%.6g"))
         if self.split is not None:
             from medutils.data.splits import save_split

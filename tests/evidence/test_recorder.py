@@ -177,6 +177,13 @@ def results(tmp_path: Path) -> Results:
     return Results("spine_mlp", parameters, Located("spine", "phantom", data), binary("ill", "well"))
 
 
+def test_a_run_that_judges_no_model_has_predictions_without_a_row(results: Results, tmp_path: Path):
+    results.experiment("films", count=3)
+    results.write(str(tmp_path))
+    assert pd.read_csv(tmp_path / "predictions.csv").empty
+    assert json.loads((tmp_path / "results.json").read_text())["experiments"] == {"films": {"count": 3}}
+
+
 def test_one_call_keeps_metrics_and_rows_and_results_json_has_what_was_promised(results: Results, tmp_path: Path):
     found = results.judge("mlp", ROWS, "validation")
     results.judge("mlp.as_written", ROWS, "validation", 0.6, keep_rows=False)

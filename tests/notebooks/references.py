@@ -145,7 +145,9 @@ def faults(asked: Reference, folder: Path) -> str:
     nbformat.write(notebook, folder / asked.notebook.name)
     printed = _nbval(folder, asked.notebook.name)
     found = folder / "results.json"
-    differ = changes(results, json.loads(found.read_text())) if found.is_file() else pd.DataFrame()
+    if not found.is_file():
+        return printed or f"{asked.notebook.name}: found no results.json after its run"
+    differ = changes(results, json.loads(found.read_text()))
     return "\n".join([*([printed] if printed else []), *([differ.to_string()] if len(differ) else [])])
 
 
@@ -160,7 +162,7 @@ def _nbval(folder: Path, notebook: str) -> str:
         text=True,
         check=False,
     )
-    return done.stdout[-6000:] if done.returncode else ""
+    return f"pytest ended with {done.returncode}\n{done.stderr[-2000:]}{done.stdout[-6000:]}" if done.returncode else ""
 
 
 # --- renewal ----------------------------------------------------------------------------------------------------------

@@ -101,6 +101,10 @@ def test_renewed_references_are_kept_and_what_changed_is_a_table(tmp_path: Path,
     assert json.loads((tmp_path / "spine_mlp.results.json").read_text())["metrics"] == new["metrics"]
 
 
+def test_a_regression_that_did_not_run_is_a_fault(tmp_path: Path):
+    assert "pytest ended with 4" in references._nbval(tmp_path, "absent.ipynb")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", all_chapters())
 def test_a_chapter_prints_and_finds_what_it_did(name: str, tmp_path: Path):
