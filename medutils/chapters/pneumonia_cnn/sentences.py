@@ -86,8 +86,8 @@ def answer(real: Numbers, told: Mapping[str, Any]) -> str:
     return (
         "**Transfer learning helps.** Write-up 003's dense head on a frozen EfficientNet-Lite0 has an AUROC of "
         f"{right} on the real test films with ImageNet's weights; that minus random weights is {random} "
-        f"({_said(random)}). With all its layers trained, by a recipe that no test film chose, three networks together "
-        f"have {real.metric('whole.ensemble.auroc')}. Write-up 002 found otherwise: it reports an accuracy of "
+        f"({_said(random)}). With all its layers trained, by a recipe chosen on training films, three networks "
+        f"together have {real.metric('whole.ensemble.auroc')}. Write-up 002 found otherwise: it reports an accuracy of "
         f"{told['002-xception_test_accuracy']:.3f} for a large pretrained network, less than the "
         f"{told['002-augmented_test_accuracy']:.3f} of a small one. Its network was given pixel values that it had "
         f"never seen. {spoiled(real)} "
@@ -117,7 +117,8 @@ def takeaways(real: Numbers) -> list[str]:
         f"{value(real, 'thumbnails.auroc')}; the best network of the write-ups has {best}.",
         "**Transfer helps.** Write-up 003's head on a frozen Lite0 has an AUROC of "
         f"{value(real, 'head.003.imagenet.auroc')} with ImageNet's weights, {value(real, 'head.003.none.auroc')} with "
-        f"random ones, and {value(real, 'head.003.raw.auroc')} with ImageNet's on numbers that these do not know.",
+        f"random ones, and {value(real, 'head.003.raw.auroc')} with ImageNet's on numbers that these do not know. All "
+        f"layers trained, three networks together have {value(real, 'whole.ensemble.auroc')}.",
         f"**The test films are another population.** {_capital(specificity(real))}.",
     ]
     if not np.isnan(real.metric("split.film.lite0.accuracy").value):
