@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-REAL_DATA = os.environ.pop("MEDUTILS_DATA", "")
+# Processes that run tests side by side are started when this one has read the variable, so it goes on by another name.
+REAL_DATA = os.environ.pop("MEDUTILS_DATA", "") or os.environ.get("MEDUTILS_TESTED_DATA", "")
+os.environ["MEDUTILS_TESTED_DATA"] = REAL_DATA
 
 
 @pytest.fixture(scope="session", autouse=True)
