@@ -39,28 +39,29 @@ class PneumoniaCNN(Parameters):
 
 
 def _find_films(parameters: PneumoniaCNN) -> Located:
-    from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen, parts_of
     from medutils.data.films import find_films, open_films
 
-    networks = chosen(parameters.variants)
-    parts_of(parameters.parts)
-    if parameters.weights == "imagenet":
-        from medutils.models.transfer import check_backbone
-
-        check_backbone(parameters.backbone or "legacy_xception", pretrained=True)
-    sizes = {"image_size", "backbone"}
-    usual = [resolve("pneumonia_cnn", {}, profile).model_dump(include=sizes) for profile in get_args(Profile)]
-    if parameters.model_dump(include=sizes) not in usual:
-        from medutils.training.kept import Plan, check_networks
-
-        check_networks(
-            networks | {name: VARIANTS[name] for name in ("002-baseline", "002-xception")},
-            Plan(image_size=parameters.image_size, backbone=parameters.backbone),
-        )
+    asked = {"variants", "parts", "image_size", "backbone", "weights"}
+    usual = [resolve("pneumonia_cnn", {}, profile).model_dump(include=asked) for profile in get_args(Profile)]
+    if parameters.model_dump(include=asked) not in usual:  # those of a profile are known to be right, without torch
+        _check_networks(parameters)
     given = (parameters.data, parameters.positive, parameters.patient_pattern)
     if parameters.split:  # it was saved for the films that can be read, so all of them are looked at
         return open_films(*given, split=parameters.split).located
     return find_films(*given)
+
+
+def _check_networks(parameters: PneumoniaCNN) -> None:
+    """Raise `InputError` for networks that there are not, or that cannot be built."""
+    from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen, parts_of
+    from medutils.models.transfer import check_backbone
+    from medutils.training.kept import Plan, check_networks
+
+    networks = chosen(parameters.variants) | {name: VARIANTS[name] for name in ("002-baseline", "002-xception")}
+    parts_of(parameters.parts)
+    if parameters.weights == "imagenet":
+        check_backbone(parameters.backbone or "legacy_xception", pretrained=True)
+    check_networks(networks, Plan(image_size=parameters.image_size, backbone=parameters.backbone))
 
 
 def _found() -> Finding:
