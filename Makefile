@@ -20,7 +20,7 @@ book: $(READY)  ## execute every chapter that changed and render the site to _bu
 
 test: $(READY) lint  ## lint, unit tests, then what runs chapters: their regression, the site in a browser
 	@$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -m slow
 
 references: $(READY)  ## keep what the chapters print and find now as what they must, and show what changed (NAME=...: one chapter)
 	@$(BIN)/python tests/notebooks/references.py $(NAME)

@@ -25,7 +25,6 @@ PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in 
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("site"),
     pytest.mark.skipif(BROWSER is None, reason="no browser: install Debian's or Ubuntu's package chromium"),
 ]
 
