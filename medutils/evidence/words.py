@@ -38,6 +38,11 @@ def share(value: float, digits: int = 1) -> str:
     return number(value, f".{digits}%")
 
 
+def as_start(clause: str) -> str:
+    """A clause as the start of a sentence."""
+    return clause[:1].upper() + clause[1:]
+
+
 def on_real(clause: Clause, real: Numbers) -> str:
     """What real data gave in the reference run."""
     return f"On real data {clause(real)}."

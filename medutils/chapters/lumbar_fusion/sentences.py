@@ -9,7 +9,7 @@ from medutils.chapters.lumbar_fusion.finding import AREA
 from medutils.data.spider import Spider
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause
+from medutils.evidence.words import Clause, as_start
 from medutils.tables import markdown_safe
 from medutils.training.remedies import REFERENCE
 
@@ -87,11 +87,6 @@ def told(change: Estimate) -> str:
     return f"{change}, {said[verdict(change)]}"
 
 
-def _start(clause: str) -> str:
-    """A clause as the start of a sentence."""
-    return clause[:1].upper() + clause[1:]
-
-
 def origin(spider: Spider, on_what: str) -> str:
     """What this run was made from."""
     if on_what == "phantom":
@@ -113,7 +108,7 @@ def answer(n: Numbers) -> str:
     return (
         f"A network that fuses T1 and T2 of {number(n.number('spider/patients'), '.0f')} real patients ranks discs by "
         f"whether a finding is there with an AUROC of {whole}; shares by disc, without a picture, have "
-        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{_start(lost(n))}.** {_gains(n)}"
+        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{as_start(lost(n))}.** {_gains(n)}"
     )
 
 
@@ -163,9 +158,9 @@ def takeaways(n: Numbers) -> list[str]:
     """What a reader should keep, each with its number; empty without a reference run."""
     if isnan(area(n, "spider", MAIN, REFERENCE, "t1+t2").value):
         return []
-    said = [f"{_of_both(n)}.", f"{_start(regularised(n))}.", f"{_start(powered(n))}."]
+    said = [f"{_of_both(n)}.", f"{as_start(regularised(n))}.", f"{as_start(powered(n))}."]
     if not isnan(area(n, "tuned", MAIN, REFERENCE, "t1").value):
-        said.append(f"{_start(tuned(n))}.")
+        said.append(f"{as_start(tuned(n))}.")
     asked = n.metric("absent_t1_t2_ridge.relative")
     if not isnan(asked.value):
         said.append(

@@ -5,6 +5,7 @@ the grey levels of a thumbnail. Nothing here chooses by a test film.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +18,10 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from medutils import cache
-from medutils.chapters.pneumonia_cnn.experiments import METRICS, by_cause
+from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap, by_cause
 from medutils.data.films import Films
 from medutils.data.splits import split_by_patient
-from medutils.evaluation import binary, choose_threshold, evaluate, operating_points, values
+from medutils.evaluation import Task, binary, choose_threshold, evaluate, operating_points, values
 from medutils.evidence import Results
 from medutils.models.cnn import Architecture
 from medutils.models.transfer import make_classifier, own_preprocessing, own_size
@@ -212,13 +213,22 @@ def thresholds(films: Films, x: NDArray[Any], seed: int) -> Thresholds:
         if not parts:
             continue
         tables = [table_of(films, part.held, fitted(films, x, part.train, part.held)) for part in parts]
-        whole = pd.concat(tables, ignore_index=True)
-        y = whole["y_true"].eq(films.positive).to_numpy(dtype=float)
-        by[name] = choose_threshold(y, whole[f"prob_{films.positive}"].to_numpy(), "balanced accuracy")
-        scores = [values(table, binary(films.positive, films.two[0]), 0.5) for table in tables]
-        auroc[name] = float(np.mean([one["auroc"] for one in scores]))
-        specificity[name] = float(np.mean([one["specificity"] for one in scores]))
+        by[name] = cut(pd.concat(tables, ignore_index=True), films.positive)
+        scores = mean_scores(tables, binary(films.positive, films.two[0]))
+        auroc[name], specificity[name] = scores["auroc"], scores["specificity"]
     return Thresholds(by, auroc, specificity)
+
+
+def cut(table: pd.DataFrame, positive: str) -> float:
+    """The threshold of the highest balanced accuracy on a predictions table."""
+    y = table["y_true"].eq(positive).to_numpy(dtype=float)
+    return choose_threshold(y, table[f"prob_{positive}"].to_numpy(), "balanced accuracy")
+
+
+def mean_scores(tables: Sequence[pd.DataFrame], task: Task) -> dict[str, float]:
+    """AUROC and specificity at one half, each the mean over the tables."""
+    scores = [values(table, task, 0.5) for table in tables]
+    return {name: float(np.mean([one[name] for one in scores])) for name in ("auroc", "specificity")}
 
 
 # --- why specificity fails, and what repairs it -----------------------------------------------------------------------
@@ -334,7 +344,7 @@ def record(results: Results, films: Films, size: int = 0, repeats: int = 3) -> p
     seen: dict[str, NDArray[Any]] = {"lite0": features(films, size), "thumbnails": grey_levels(films)}
     for name, x in seen.items():
         for way, table in by_way(films, x, seed, repeats).items():
-            _add(results, f"split.{way}.{name}", table, 0.5)
+            add_few(results, f"split.{way}.{name}", table, 0.5)
         by_count = curve(films, x, seed, repeats)
         areas = [results.evaluate(table, "test", 0.5)["auroc"] for table in by_count.values()]
         parts = {part: [getattr(area, part) for area in areas] for part in ("value", "low", "high")}
@@ -346,7 +356,7 @@ def record(results: Results, films: Films, size: int = 0, repeats: int = 3) -> p
     cuts = thresholds(films, x, seed)
     results.experiment("thresholds", by=cuts.by, auroc=cuts.auroc, specificity=cuts.specificity)
     for name, cut in {**cuts.by, "one_half": 0.5}.items():
-        _add(results, f"features.at_{name}", table_of(whole, test, probability), cut)
+        add_few(results, f"features.at_{name}", table_of(whole, test, probability), cut)
     best = table_of(whole, test, probability, cuts.by["folds"])
     _record_decisions(results, best, films.positive, cuts.by["folds"])
     results.add("features.cause", by_cause(best, films, results))
@@ -366,10 +376,9 @@ def record_inputs(results: Results, films: Films, size: int = 0) -> None:
         for given in ("right", "raw", "shares")
     }
     for given, table in tables.items():
-        _add(results, f"input.{given}", table, 0.5)
+        add_few(results, f"input.{given}", table, 0.5)
         if given != "right":
-            gap = results.difference(tables["right"], table, "test", 0.5)
-            results.add(f"input.right_minus_{given}", {name: gap[name] for name in METRICS})
+            add_gap(results, f"input.right_minus_{given}", tables["right"], table, "test", 0.5)
 
 
 def _record_decisions(results: Results, best: pd.DataFrame, positive: str, cut: float) -> None:
@@ -378,9 +387,14 @@ def _record_decisions(results: Results, best: pd.DataFrame, positive: str, cut: 
     results.add(
         "features", {name: one for name, one in found.items() if "_at_" in name or name in ("precision", "npv")}
     )
-    y = best["y_true"].eq(positive).to_numpy(dtype=float)
-    points = operating_points(y, best[f"prob_{positive}"].to_numpy(), THRESHOLDS)
-    results.experiment("operating_points", **{name: points[name].round(4).tolist() for name in points})
+    results.experiment("operating_points", **decided(best, positive))
+
+
+def decided(table: pd.DataFrame, positive: str) -> dict[str, list[float]]:
+    """What each of `THRESHOLDS` gives on a predictions table; see `operating_points`."""
+    y = table["y_true"].eq(positive).to_numpy(dtype=float)
+    points = operating_points(y, table[f"prob_{positive}"].to_numpy(), THRESHOLDS)
+    return {name: points[name].round(4).tolist() for name in points}
 
 
 def _record_repairs(results: Results, films: Films, x: NDArray[Any], size: int, best: pd.DataFrame) -> None:
@@ -404,15 +418,9 @@ def _record_repairs(results: Results, films: Films, x: NDArray[Any], size: int, 
         new, implied[half] = for_prevalence(share[rows], before)
         parts["prevalence"] = table_of(films, test[rows], new)
         for name, part in parts.items():
-            _add(results, f"repair.{name}.{half}", part, "threshold")
+            add_few(results, f"repair.{name}.{half}", part, "threshold")
             if half == "judge" and name != "as_it_is":
-                gap = results.difference(part, parts["as_it_is"], "test, half", "threshold")
-                results.add(f"repair.{name}.gain", {metric: gap[metric] for metric in METRICS})
+                add_gap(results, f"repair.{name}.gain", part, parts["as_it_is"], "test, half", "threshold")
     results.experiment(
         "repairs", study=len(study), judge=len(judge), local=local, before=before, implied=implied, true=float(y.mean())
     )
-
-
-def _add(results: Results, name: str, table: pd.DataFrame, threshold: float | str) -> None:
-    found = results.evaluate(table, "test", threshold)
-    results.add(name, {metric: found[metric] for metric in METRICS})

@@ -41,6 +41,20 @@ def by_cause(predictions: pd.DataFrame, films: Films, results: Results) -> dict[
     }
 
 
+def add_few(results: Results, name: str, table: pd.DataFrame, threshold: float | str) -> None:
+    """Keep `METRICS` of the test films' predictions as `name.metric`."""
+    found = results.evaluate(table, "test", threshold)
+    results.add(name, {metric: found[metric] for metric in METRICS})
+
+
+def add_gap(
+    results: Results, name: str, first: pd.DataFrame, second: pd.DataFrame, split: str, threshold: float | str
+) -> None:
+    """Keep `METRICS` of the first minus the second, paired by patient, as `name.metric`."""
+    gap = results.difference(first, second, split, threshold)
+    results.add(name, {metric: gap[metric] for metric in METRICS})
+
+
 def sizes_of(table: pd.DataFrame) -> str:
     """Widths and heights of films in pixels, from the smallest to the largest."""
     ends = ((table[side].min(), table[side].max()) for side in ("width", "height"))

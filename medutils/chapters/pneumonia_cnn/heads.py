@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from medutils.chapters.pneumonia_cnn.experiments import METRICS, raw_pixels
+from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap, raw_pixels
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS
 from medutils.data.films import Films
 from medutils.evaluation import binary, values
@@ -46,12 +46,11 @@ def record(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
     """
     tables = {name: summaries.pooled(group, as_written=True) for name, group in trained.items()}
     for name, table in tables.items():
-        found = results.evaluate(table, "test", 0.5)
-        results.add(f"head.{name}", {metric: found[metric] for metric in METRICS})
+        add_few(results, f"head.{name}", table, 0.5)
         write_up, _, kind = name.partition(".")
         if kind != "imagenet":
-            gap = results.difference(tables[f"{write_up}.imagenet"], table, "test", 0.5)
-            results.add(f"head.{write_up}.imagenet_minus_{kind}", {metric: gap[metric] for metric in METRICS})
+            right = tables[f"{write_up}.imagenet"]
+            add_gap(results, f"head.{write_up}.imagenet_minus_{kind}", right, table, "test", 0.5)
     task = binary(results.task.positive)
     results.experiment(
         "heads",

@@ -14,7 +14,7 @@ from medutils.chapters.pneumonia_cnn.experiments import Matrix, highest_recall, 
 from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, number, predictive_values, proportion, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Folded
+from medutils.evidence.words import Folded, as_start
 from medutils.tables import few, markdown_safe
 from medutils.training.kept import Training
 
@@ -119,20 +119,16 @@ def takeaways(real: Numbers) -> list[str]:
         f"{value(real, 'head.003.imagenet.auroc')} with ImageNet's weights, {value(real, 'head.003.none.auroc')} with "
         f"random ones, and {value(real, 'head.003.raw.auroc')} with ImageNet's on numbers that these do not know. All "
         f"layers trained, three networks together have {value(real, 'whole.ensemble.auroc')}.",
-        f"**The test films are another population.** {_capital(specificity(real))}.",
+        f"**The test films are another population.** {as_start(specificity(real))}.",
     ]
     if not np.isnan(real.metric("split.film.lite0.accuracy").value):
-        lines.append(f"**99 % come from the split.** {_capital(splits(real))}.")
+        lines.append(f"**99 % come from the split.** {as_start(splits(real))}.")
     return [
         *lines,
-        f"**One training is one draw.** {_capital(seeds(real))}.",
+        f"**One training is one draw.** {as_start(seeds(real))}.",
         "**Read a report twice.** Exchange its arguments, or read the other row, and specificity passes for precision: "
         "both write-ups draw a conclusion from such a number.",
     ]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def origin(films: Films, on_what: str) -> str:
@@ -196,7 +192,7 @@ def heads(numbers: Numbers) -> str:
             gaps.append(f"{words} {gap}{note}")
         parts.append(f"write-up {write_up}'s head with ImageNet's weights has an AUROC of {area}; that minus each: ")
         parts[-1] += "; ".join(gaps)
-    return f"{parts[0]}. {_capital(parts[1])}"
+    return f"{parts[0]}. {as_start(parts[1])}"
 
 
 def whole(numbers: Numbers) -> str:

@@ -6,22 +6,19 @@ error. So recipes are held against a series of normal films that their training 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
-from medutils.chapters.pneumonia_cnn.by_features import THRESHOLDS, series
-from medutils.chapters.pneumonia_cnn.experiments import METRICS
+from medutils.chapters.pneumonia_cnn.by_features import cut, decided, mean_scores, series, table_of
+from medutils.chapters.pneumonia_cnn.experiments import add_few
 from medutils.chapters.pneumonia_cnn.variants import EXPOSED, NONE, VARIANTS
 from medutils.data.films import Films
-from medutils.evaluation import binary, choose_threshold, operating_points, values
+from medutils.evaluation import binary, values
 from medutils.evidence import Results
-from medutils.tables import check_predictions
-from medutils.training.kept import Plan, Training, Variant, train_all, train_variant
-from medutils.training.loop import Progress, one_thread, probabilities
-from medutils.training.workers import each_apart
+from medutils.training.kept import Plan, Training, Variant, train_all
+from medutils.training.loop import Progress, probabilities
 
 NETWORK = "lite0"
 FIRST = "three epochs"  # of the recipes, where a folder holds no second series of normal films to choose by
@@ -59,23 +56,12 @@ def choose(films: Films, plan: Plan, progress: Progress | None = None) -> Choice
     parts = [_held(films, part.held) for part in series(films, plan.seed)]
     if not parts:
         return Choice(FIRST, pd.DataFrame(columns=["auroc", "specificity"]), 0.5)
-    work = {
-        name: [partial(train_variant, one, variant, plan.seed, plan) for one in parts]
-        for name, variant in candidates().items()
-    }
-    calls = [call for group in work.values() for call in group]
-    for one in parts:
-        one.fingerprint(VARIANTS[NETWORK].design.size)  # decoded here, once, and not in every process
-    for done, _ in enumerate(each_apart(calls, alone=torch.cuda.is_available()), start=1):
-        if progress:
-            progress(done, len(calls))
+    found = [train_all(one, candidates(), plan, 1, progress) for one in parts]
     rows, cuts = {}, {}
-    with one_thread():
-        for name, group in work.items():
-            tables = [call().as_written("validation") for call in group]
-            scores = [values(table, binary(films.positive), 0.5) for table in tables]
-            rows[name] = {what: float(np.mean([one[what] for one in scores])) for what in ("auroc", "specificity")}
-            cuts[name] = _cut(pd.concat(tables, ignore_index=True), films.positive)
+    for name in candidates():
+        tables = [trained[name][0].as_written("validation") for trained in found]
+        rows[name] = mean_scores(tables, binary(films.positive))
+        cuts[name] = cut(pd.concat(tables, ignore_index=True), films.positive)
     table = pd.DataFrame.from_dict(rows, orient="index")
     best = str(table["auroc"].idxmax())
     return Choice(best, table, cuts[best])
@@ -97,19 +83,16 @@ def record(results: Results, films: Films, choice: Choice, trainings: Sequence[T
     pooled = pd.concat([table.assign(repeat=n) for n, table in enumerate(single)], ignore_index=True)
     joined = _table(trainings[0], torch.stack([one.test_logits for one in trainings]).mean(0))
     own = pd.concat([one.as_written("validation") for one in trainings], ignore_index=True)
-    cuts = {"": choice.threshold, ".at_half": 0.5, ".at_validation": _cut(own, films.positive)}
+    cuts = {"": choice.threshold, ".at_half": 0.5, ".at_validation": cut(own, films.positive)}
     for name, rows in (("whole", pooled), ("whole.ensemble", joined)):
-        for key, cut in cuts.items():
-            found = results.evaluate(rows, "test", cut)
-            results.add(name + key, {metric: found[metric] for metric in METRICS})
-    y = joined["y_true"].eq(films.positive).to_numpy(dtype=float)
-    points = operating_points(y, joined[f"prob_{films.positive}"].to_numpy(), THRESHOLDS)
+        for key, threshold in cuts.items():
+            add_few(results, name + key, rows, threshold)
     results.experiment(
         "whole",
         chosen=choice.name,
         threshold=choice.threshold,
         candidates=table.to_dict("index"),
-        points={name: points[name].round(4).tolist() for name in points},
+        points=decided(joined, films.positive),
         **_told(trainings),
     )
 
@@ -119,11 +102,6 @@ def _held(films: Films, rows: np.ndarray) -> Films:
     split = films.records["split"].to_numpy(dtype=object).copy()
     split[rows] = "validation"
     return replace(films, records=films.records.assign(split=split), divided=True)
-
-
-def _cut(table: pd.DataFrame, positive: str) -> float:
-    y = table["y_true"].eq(positive).to_numpy(dtype=float)
-    return choose_threshold(y, table[f"prob_{positive}"].to_numpy(), "balanced accuracy")
 
 
 def _told(trainings: Sequence[Training]) -> Mapping[str, list[float]]:
@@ -139,7 +117,5 @@ def _told(trainings: Sequence[Training]) -> Mapping[str, list[float]]:
 
 def _table(training: Training, logits: torch.Tensor) -> pd.DataFrame:
     """Predictions of the test films from logits."""
-    records = training.films.records.iloc[training.films.rows("test")]
-    table = records[["record_id", "patient"]].assign(y_true=records["label"])
-    table[[f"prob_{name}" for name in training.films.classes]] = probabilities(logits)
-    return check_predictions(table.reset_index(drop=True))
+    films = training.films
+    return table_of(films, films.rows("test"), probabilities(logits)[:, -1])

@@ -6,20 +6,11 @@ import numpy as np
 import pytest
 
 from medutils.chapters.pneumonia_cnn import by_features
-from medutils.data.films import Films, open_films
-from medutils.data.phantoms.chest import make_kermany
+from medutils.data.films import Films
 from medutils.evaluation import binary
 from medutils.evidence import Results
 
 SIZE = 32
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
-    folder = tmp_path_factory.mktemp("films") / "chest_xray_pneumonia"
-    folder.mkdir()
-    make_kermany(folder, films=(120, 60), size=48)
-    return open_films(str(folder))
 
 
 @pytest.fixture

@@ -6,20 +6,11 @@ from dataclasses import replace
 import pytest
 
 from medutils.chapters.pneumonia_cnn import heads
-from medutils.data.films import Films, open_films
-from medutils.data.phantoms.chest import make_kermany
+from medutils.data.films import Films
 from medutils.evaluation import binary
 from medutils.evidence import Results
 from medutils.training.kept import Plan
 from medutils.training.trainer import ready
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
-    folder = tmp_path_factory.mktemp("films") / "chest_xray_pneumonia"
-    folder.mkdir()
-    make_kermany(folder, films=(60, 30), size=48)
-    return open_films(str(folder))
 
 
 @pytest.mark.parametrize(("write_up", "of_white"), [("002", 255.0), ("003", 1.0)])

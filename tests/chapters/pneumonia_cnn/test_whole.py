@@ -7,22 +7,13 @@ import pytest
 import torch
 
 from medutils.chapters.pneumonia_cnn import by_features, whole
-from medutils.data.films import Films, open_films
-from medutils.data.phantoms.chest import make_kermany
+from medutils.data.films import Films
 from medutils.evaluation import binary
 from medutils.evidence import Results
 from medutils.models.cnn import Architecture
 from medutils.training.kept import Plan
 
 PLAN = Plan(epochs=1, image_size=32)
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
-    folder = tmp_path_factory.mktemp("films") / "chest_xray_pneumonia"
-    folder.mkdir()
-    make_kermany(folder, films=(60, 30), size=48)
-    return open_films(str(folder))
 
 
 @pytest.fixture(autouse=True)
