@@ -15,12 +15,14 @@ import plotly.io as pio
 from plotly.io.base_renderers import MimetypeRenderer
 
 from medutils.plots import side_by_side, side_by_side_words
+from medutils.told import Told, parts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Whose numbers a figure or a table holds; those of a phantom may stand in a run on real data too.
-Of = Literal["run", "reference", "both", "phantom"]
+Of = Literal["run", "reference", "both", "phantom", "reference and phantom", "arithmetic"]
+THIS_RUN = "This run, on a phantom"  # above what a run on a phantom gave, where the real result stands before it
 
 
 class Quoted(Protocol):
@@ -36,7 +38,7 @@ class Compared(Protocol):
 
     def against_reference(self, names: Mapping[str, str]) -> pd.DataFrame: ...
 
-    def tell(self, clause: Callable[[Any], str], *, needs: str) -> str: ...
+    def tell(self, clause: Callable[[Any], str], *, needs: str) -> Told: ...
 
 
 class Named(Protocol):
@@ -60,7 +62,8 @@ class _BookRenderer(MimetypeRenderer):
         # What can be moved must be reached, so that it is a group and not one picture.
         role = "group" if fig_dict["layout"].get("sliders") else "img"
         framed = f'<div role="{role}" aria-label="{told["alt"]}">{html}</div>'
-        return {"text/html": _figure(framed, told["caption"]), "text/plain": _in_words(told["alt"], told["caption"])}
+        caption = Told(told["caption"], told["of_run"])
+        return {"text/html": _figure(framed, caption), "text/plain": _in_words(told["alt"], caption)}
 
 
 class _TextRenderer(MimetypeRenderer):
@@ -68,7 +71,7 @@ class _TextRenderer(MimetypeRenderer):
 
     def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
         told = fig_dict["layout"]["meta"]
-        return {"text/plain": _in_words(told["alt"], told["caption"])}
+        return {"text/plain": _in_words(told["alt"], Told(told["caption"], told["of_run"]))}
 
 
 pio.renderers["book"] = _BookRenderer()
@@ -76,7 +79,14 @@ pio.renderers["text"] = _TextRenderer()
 
 
 def _figure(html: str, caption: str) -> str:
-    return f'<div class="figure">{html}<p class="told">{_html(caption)}</p></div>' if caption else html
+    shown, run = parts(caption)
+    told = f'<p class="told">{_html(shown)}</p>{_of_run(run)}'
+    return f'<div class="figure">{html}{told}</div>' if caption else html
+
+
+def _of_run(text: str) -> str:
+    """What this run gave, behind a click; nothing of nothing."""
+    return f'<details class="run"><summary>{THIS_RUN}</summary><p>{_html(text)}</p></details>' if text else ""
 
 
 def _in_words(alt: str, caption: str) -> str:
@@ -109,8 +119,10 @@ class Page:
 
     def made_from(self, of: Of) -> str:
         """What stands in brackets behind a title: numbers of this run, of the reference run, of both, of a phantom."""
-        if of == "phantom":
-            return "phantom"
+        if of in ("phantom", "arithmetic"):
+            return of
+        if of == "reference and phantom":
+            return "reference run: real data, and phantom studies where it says so"
         if of == "both":
             return f"reference run: real data, this run: {self.on_what}"
         return self.on_what if of == "run" else "reference run: real data"
@@ -241,10 +253,13 @@ class Page:
         return Titled(frame, f"{caption} ({self.made_from(of)})")
 
     def say(self, text: str) -> None:
-        """Show a sentence that takes its numbers from the run."""
+        """Show a sentence that takes its numbers from the run; of a result told twice the phantom's is folded."""
         from IPython.display import Markdown, display
 
-        display(Markdown(text))
+        shown, run = parts(text)
+        display(Markdown(shown))
+        if run:
+            display({"text/html": _of_run(run), "text/plain": run}, raw=True)
 
     def box(self, title: str, lines: Sequence[str], kind: Literal["tip", "note", "important"] = "note") -> None:
         """Show sentences in a box: one as it is, several as a list."""
@@ -283,7 +298,8 @@ def dressed(figure: go.Figure, alt: str, height: int, caption: str, made_from: s
     title = figure.layout.title.text
     if not title:
         raise ValueError("a figure needs a title")
-    told = {"alt": _attribute(alt), "caption": caption}
+    shown, run = parts(caption)
+    told = {"alt": _attribute(alt), "caption": shown, "of_run": run}
     figure.update_layout(template="book", height=height, meta=told, title_text=_two_lines(title, made_from))
     if "<br>" in figure.layout.title.text:
         figure.update_layout(margin_t=85)  # room for the titles of panels below it

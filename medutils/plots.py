@@ -219,6 +219,33 @@ def operating_points(points: pd.DataFrame, prevalences: Sequence[float], start: 
     return figure.update_layout(sliders=[slider], margin_b=190, yaxis_range=[0, 1.02])
 
 
+def stepped(
+    frames: Mapping[str, Mapping[str, pd.DataFrame]], axes: Mapping[str, str], title: str, prefix: str, start: int
+) -> go.Figure:
+    """Line charts side by side that a slider changes together.
+
+    frames: by the label of a step, by panel, a table whose first column is the abscissa and whose others are lines
+    axes: what each panel's ordinate is; prefix: stands before a step's label; start: the place of the first step shown
+    """
+    figure = make_subplots(rows=1, cols=len(axes), subplot_titles=list(axes), horizontal_spacing=0.15)
+    labels, ends = list(frames), dict.fromkeys(axes, 0.0)
+    for place, (panel, axis) in enumerate(axes.items(), start=1):
+        table = frames[labels[start]][panel]
+        for number, name in enumerate(table.columns[1:]):
+            line = go.Scatter(x=table.iloc[:, 0], y=table[name], name=name, line={"color": COLOURS[number], "width": 2})
+            figure.add_trace(line, row=1, col=place)
+        ends[panel] = max(float(steps[panel].iloc[:, 1:].max().max()) for steps in frames.values())
+        figure.update_xaxes(title=table.columns[0], row=1, col=place)
+        figure.update_yaxes(title=axis, range=[None, 1.05 * ends[panel]], row=1, col=place)
+    steps = []
+    for label, of in frames.items():
+        lines = [(of[panel].iloc[:, 0], of[panel][name]) for panel in axes for name in of[panel].columns[1:]]
+        moved = {"x": [x.tolist() for x, _ in lines], "y": [_listed(y.to_numpy()) for _, y in lines]}
+        steps.append({"method": "restyle", "label": label, "args": [moved, list(range(len(lines)))]})
+    slider = {"active": start, "steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 70}, "len": 1.0}
+    return figure.update_layout(title=title, sliders=[slider], margin_b=190)
+
+
 def _listed(values: np.ndarray) -> list[float | None]:
     """Numbers for plotly, rounded; nothing where a share is not defined."""
     return [None if np.isnan(value) else round(float(value), 4) for value in values]

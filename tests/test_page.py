@@ -10,6 +10,7 @@ import pytest
 from medutils import plots
 from medutils.evidence import Quote, WriteUp
 from medutils.page import Page
+from medutils.told import Told
 
 PHANTOM, REAL = Page("phantom"), Page("real data")
 
@@ -67,6 +68,20 @@ def test_a_caption_stands_below_a_figure_and_among_its_words(shown):
     assert '<p class="told">It goes <strong>up</strong>, from &lt;0.</p>' in shown[0]["text/html"]
     assert "aria-label=\"A 'line'\"" in shown[0]["text/html"]
     assert shown[0]["text/plain"] == "Figure: A 'line'\nIt goes **up**, from <0."
+
+
+def test_what_a_phantom_gave_stands_behind_a_click_below_what_real_data_gave(shown):
+    said = "First. " + Told("Real: **1**.", "Phantom: 2.") + " Mind it."
+    PHANTOM.show(drawn(), "A line", caption=said)
+    PHANTOM.say(said)
+    PHANTOM.say("One.")
+    figure, _, folded, *rest = shown
+    assert '<p class="told">First. Real: <strong>1</strong>. Mind it.</p><details class="run">' in figure["text/html"]
+    assert figure["text/plain"].endswith("First. Real: **1**. Mind it. Phantom: 2.")
+    assert folded["text/html"] == (
+        '<details class="run"><summary>This run, on a phantom</summary><p>Phantom: 2.</p></details>'
+    )
+    assert len(rest) == 1
 
 
 @pytest.fixture

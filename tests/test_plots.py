@@ -81,3 +81,20 @@ def test_heat_maps_share_a_scale_and_show_their_numbers():
     assert [one.coloraxis for one in figure.data] == ["coloraxis"] * 2
     assert figure.data[0].text.tolist() == [["0.50", "0.62"], ["0.75", "\u2013"]]
     assert plots.heat_map_words({"one": table}) == "one: zeros (T1 0.50, T2 0.62); nothing (T1 0.75)"
+
+
+def test_a_slider_changes_all_panels_together():
+    frames = {
+        str(count): {
+            "a": pd.DataFrame({"x": [1, 2], "low": [0.1, 0.2 * count], "high": [0.2, 0.3 * count]}),
+            "b": pd.DataFrame({"looks": [1, 5], "gain": [0.0, float(count)]}),
+        }
+        for count in (1, 2)
+    }
+    figure = plots.stepped(frames, {"a": "share", "b": "points"}, "What films tell", "films: ", 1)
+    steps = figure.layout.sliders[0].steps
+    assert [step.label for step in steps] == ["1", "2"] and figure.layout.sliders[0].active == 1
+    moved, traces = steps[0].args
+    assert list(traces) == [0, 1, 2] and moved["y"][2] == [0.0, 1.0]
+    assert list(figure.data[2].y) == steps[1].args[0]["y"][2]
+    assert figure.layout.yaxis2.range[1] == pytest.approx(2.1)

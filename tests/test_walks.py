@@ -123,7 +123,7 @@ def test_a_chapter_is_a_copy_of_the_template_that_passes_every_check(copy: Path)
     run(copy, *PYTHON, "tests/notebooks/references.py", "walked")
     tests = [f"tests/{path}" for path in CHECKED]
     checked = run(copy, *PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-k", "walked", *tests)
-    assert re.search(r"^6 passed", checked, re.M), checked
+    assert re.search(r"^7 passed", checked, re.M), checked
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import ast
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from medutils.data.manifest import Located
 from medutils.errors import InputError
 from medutils.files import BOOK, scratch
+from medutils.tables import few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +73,12 @@ class Chapter:
     datasets: tuple[str, ...] = ()
     finding: Callable[[], Finding] | None = None
 
+    def of_a_profile(self, parameters: Parameters) -> bool:
+        """Whether the chapter's own parameters are those of one of its profiles, which are known to be right."""
+        free = {"profile", "data", "out", "seed", "resamples"}
+        given = parameters.model_dump(exclude=free)
+        return any(resolve(self.name, of).model_dump(exclude=free) == given for of in self.profiles.values())
+
     @property
     def notebook(self) -> Path:
         """The source notebook, without outputs."""
@@ -118,6 +125,20 @@ def resolve(name: str, given: Mapping[str, Any], profile: str | None = None) -> 
     except ValidationError as error:
         wrong = str(error.errors()[0]["loc"][0])
         raise InputError(f"{wrong}: found {values[wrong]!r}; expected {expected(known[wrong])}") from None
+
+
+def names_of(text: str) -> list[str]:
+    """The names in a parameter that holds several, with commas between."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def known_names(parameter: str, text: str, known: Collection[str]) -> list[str]:
+    """The same, of a parameter that allows no others than those; `InputError` for one that is not known."""
+    found = names_of(text)
+    for name in found:
+        if name not in known:
+            raise InputError(f"{parameter}: found '{name}'; expected some of {few(known, 30)}, with commas between")
+    return found
 
 
 def read(name: str, namespace: Mapping[str, Any]) -> Parameters:

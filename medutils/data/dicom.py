@@ -38,6 +38,21 @@ IMAGE_TAGS = (
 Window = Literal["header"] | tuple[float, float] | None
 
 
+def write_film(path: Path, pixels: np.ndarray, kind: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2") -> None:
+    """Write uint8 or uint16 pixels (H, W) as an X-ray unit stores a film; of MONOCHROME1 the lowest value is white."""
+    from pydicom import Dataset
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID = DigitalXRayImageStorageForPresentation
+    made.SOPInstanceUID = generate_uid(entropy_srcs=[path.name, kind])
+    made.set_pixel_data(pixels, kind, 8 * pixels.itemsize)
+    made.save_as(path, enforce_file_format=True)
+
+
 def read_dicom(path: Path, window: Window = None) -> np.ndarray:
     """Read a grey single-frame DICOM file as uint8 of shape (H, W), bright where the film is bright.
 

@@ -47,6 +47,7 @@ NOT_DESCRIBED = "Not described"
 VOLUMES = (".nii", ".nii.gz", ".mha")
 MAX_VOXELS = 512_000_000
 MAX_COORDINATE = 1e6
+SAME_PLACE = 0.01  # mm between the centres of two slices that are one
 TEXT_TAGS = ("SeriesDescription", "StudyInstanceUID", "SeriesInstanceUID")
 PLACE_TAGS = ("InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 Skipped = list[tuple[Path, str]]
@@ -439,6 +440,19 @@ def in_place_order(slices: Sequence[Slice]) -> list[tuple[Slice, float]]:
     mean = mean / max(float(np.linalg.norm(mean)), 1e-9)
     placed = [(one, float(one.centre @ mean)) for one in slices]
     return sorted(placed, key=lambda pair: (pair[1], pair[0].instance))
+
+
+def each_place_once(placed: Sequence[tuple[Slice, float]]) -> tuple[list[tuple[Slice, float]], list[Slice]]:
+    """Slices in place order without those whose centre is that of an earlier one, to `SAME_PLACE`; and these."""
+    kept: list[tuple[Slice, float]] = []
+    copies = []
+    for one, place in placed:
+        near = (other for other, there in kept if abs(there - place) < SAME_PLACE)
+        if any(np.abs(one.centre - other.centre).max() < SAME_PLACE for other in near):
+            copies.append(one)
+        else:
+            kept.append((one, place))
+    return kept, copies
 
 
 def _series_rows(series: Path, slices: list[Slice], described: dict[str, str]) -> list[dict[str, object]]:

@@ -22,6 +22,7 @@ from medutils.data.lumbar import (
     TARGETS,
     Skipped,
     Slice,
+    each_place_once,
     graded_cells,
     graded_targets,
     in_place_order,
@@ -256,7 +257,7 @@ def _found(root: Path, skipped: Skipped) -> list[_Found]:
         elif (uid := next(iter(uids), "")) and (other := seen.setdefault(uid, study.name)) != study.name:
             skipped.append((study, f"is the study {other} again, by its StudyInstanceUID"))
         else:
-            found += _in_series(study, slices)
+            found += _in_series(study, slices, skipped)
     return found
 
 
@@ -274,8 +275,11 @@ def _slices(folder: Path, skipped: Skipped, depth: int) -> Iterator[Slice]:
             skipped.append((path, str(error).removeprefix(f"{path}: ")))
 
 
-def _in_series(study: Path, slices: Collection[Slice]) -> list[_Found]:
-    """The series of a study: a folder each, or by SeriesInstanceUID where several lie in one folder."""
+def _in_series(study: Path, slices: Collection[Slice], skipped: Skipped) -> list[_Found]:
+    """The series of a study: a folder each, or by SeriesInstanceUID where several lie in one folder.
+
+    Of slices of one series at one place the first counts, as when a model is asked.
+    """
     parts: dict[tuple[Path, str], list[Slice]] = {}
     for one in slices:
         parts.setdefault((one.path.parent, one.series), []).append(one)
@@ -284,7 +288,12 @@ def _in_series(study: Path, slices: Collection[Slice]) -> list[_Found]:
         folder.relative_to(study).as_posix() if folders.count(folder) == 1 and folder != study else uid or study.name
         for folder, uid in parts
     ]
-    return [_Found(study.name, name, in_place_order(part)) for name, part in zip(names, parts.values(), strict=True)]
+    found = []
+    for name, part in zip(names, parts.values(), strict=True):
+        kept, copies = each_place_once(in_place_order(part))
+        skipped += [(one.path, "lies where another slice of its series does") for one in copies]
+        found.append(_Found(study.name, name, kept))
+    return found
 
 
 def _series(found: Iterable[_Found], folder: Path) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from medutils.data.lumbar import (
     TARGETS,
     Skipped,
     Slice,
+    each_place_once,
     graded_cells,
     in_place_order,
     listing,
@@ -47,7 +48,6 @@ LOCALISER = re.compile(r"(?<![A-Z])(?:LOC(?:ALI[SZ]ER)?|SCOUT|SURVEY)(?![A-Z])")
 TURNED = {"sagittal": 30.0, "axial": 60.0}
 # ms: echo and repetition times that tell the weighting of a spin echo, and the inversion time of a STIR series.
 LONG_ECHO, SHORT_ECHO, SHORT_REPETITION, STIR_INVERSION = 60.0, 30.0, 1500.0, (80.0, 300.0)
-SAME_PLACE = 0.01  # mm
 MOST_FAULTS = 5000  # files that are no slice, after which a folder is no study
 
 
@@ -336,28 +336,16 @@ def _series(kind: str, parts: Sequence[_Part], notes: list[str]) -> Series:
 
 def _once_placed(kind: str, part: _Part, notes: list[str]) -> list[tuple[Slice, float]]:
     """The slices of one series, each place once; what is odd about it is added to `notes`."""
-    placed, copies = _each_place_once(part.placed)
+    placed, copies = each_place_once(part.placed)
     if copies:
-        notes.append(f"`{part.name}`: slices that lie where another one does, left out: {few(copies, 3)}.")
+        names = [one.path.name for one in copies]
+        notes.append(f"`{part.name}`: slices that lie where another one does, left out: {few(names, 3)}.")
     if len(placed) == 1:
         notes.append(f"`{part.name}` is one {WORDS[kind]} slice and no stack of them.")
     said, timed = _said(part.described.upper()), _timed(part.header)
     if timed and (part.plane, timed) in WEIGHTINGS and WEIGHTINGS[part.plane, timed] != WORDS[kind]:
         notes.append(f"`{part.name}` is described as {said}, and its echo time is one of {timed}; taken as {said}.")
     return placed
-
-
-def _each_place_once(placed: Sequence[tuple[Slice, float]]) -> tuple[list[tuple[Slice, float]], list[str]]:
-    """The slices without those that lie where an earlier one does, and the names of these."""
-    kept: list[tuple[Slice, float]] = []
-    copies = []
-    for one, place in placed:
-        near = (other for other, there in kept if abs(there - place) < SAME_PLACE)
-        if any(np.abs(one.centre - other.centre).max() < SAME_PLACE for other in near):
-            copies.append(one.path.name)
-        else:
-            kept.append((one, place))
-    return kept, copies
 
 
 def _below(path: Path, folder: Path) -> str:

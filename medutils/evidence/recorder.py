@@ -24,6 +24,7 @@ from medutils.evidence.status import status
 from medutils.evidence.words import Clause, far_from_real, on_both, on_phantoms, other_than_real
 from medutils.files import explain, sha256, write_json, write_text
 from medutils.tables import check_predictions
+from medutils.told import Told
 
 LIBRARIES = ("torch", "torchvision", "timm", "fastai", "scikit-learn", "numpy", "pandas")
 PARTS = ("value", "low", "high")
@@ -66,7 +67,7 @@ class Results:
         """The numbers of this run so far."""
         return Numbers(self.as_dict())
 
-    def tell(self, clause: Clause, difference: str = "", share: str = "", needs: str = "") -> str:
+    def tell(self, clause: Clause, difference: str = "", share: str = "", needs: str = "") -> Told:
         """A result told of the reference run, then of this run, with a warning where the two disagree.
 
         difference: a metric that is a difference; in this run it may lie on another side of 0 than on real data
@@ -82,7 +83,7 @@ class Results:
             text += far_from_real(real.number(share), run.number(share), self.on_what)
         return text
 
-    def tell_of_phantoms(self, clause: Clause, needs: str) -> str:
+    def tell_of_phantoms(self, clause: Clause, needs: str) -> Told:
         """A result of phantom studies told of both runs: the reference run's, too, is no evidence about patients."""
         return on_phantoms(clause, real_numbers(self.chapter), self.numbers, needs)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence.reference import Numbers
+from medutils.told import Told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,23 +49,26 @@ def on_real(clause: Clause, real: Numbers) -> str:
     return f"On real data {clause(real)}."
 
 
-def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str, needs: str = "") -> str:
+def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str, needs: str = "") -> Told:
     """What real data gave in the reference run, then what this run gives; nothing of one that lacks `needs`.
 
-    needs: a metric, or the path of an experiment's number
+    needs: a metric, or the path of an experiment's number. Beside a real result that of a phantom is folded.
     """
     here = "In this run" if on_what == "real data" else f"In this run, on a {on_what},"
     there = f"In the reference run {clause(real)}." if on_what == "real data" else on_real(clause, real)
     parts = ((there, real, NOT_YET), (f"{here} {clause(run)}.", run, NOT_RUN))
     lacks = [bool(needs) and isnan(_number(numbers, needs)) for _, numbers, _ in parts]
-    return " ".join(missing if lack else told for (told, _, missing), lack in zip(parts, lacks, strict=True))
+    of_real, of_run = (missing if lack else told for (told, _, missing), lack in zip(parts, lacks, strict=True))
+    if on_what == "real data" or any(lacks) or not real.results:
+        return Told(f"{of_real} {of_run}")
+    return Told(of_real, of_run)
 
 
-def on_phantoms(clause: Clause, reference: Numbers, run: Numbers, needs: str) -> str:
+def on_phantoms(clause: Clause, reference: Numbers, run: Numbers, needs: str) -> Told:
     """As `on_both`, of what both runs took from phantom studies: the reference run, then this one."""
     runs = (("the reference run", reference), ("this run", run))
     told = [f"In {name}, on phantom studies, {clause(of)}." for name, of in runs if not isnan(_number(of, needs))]
-    return " ".join(told) or NOT_RUN
+    return Told(told[0], " ".join(told[1:])) if told else Told(NOT_RUN)
 
 
 def _number(numbers: Numbers, name: str) -> float:

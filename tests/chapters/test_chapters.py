@@ -83,3 +83,11 @@ def test_a_notebook_takes_what_was_not_injected_from_the_profile():
 def test_a_notebook_opened_by_hand_takes_what_was_edited():
     defaults = {name: field.default for name, field in all_chapters()["spine_mlp"].parameters.model_fields.items()}
     assert read("spine_mlp", {**defaults, "epochs": 7}).epochs == 7
+
+
+@pytest.mark.parametrize("name", list(all_chapters()))
+def test_a_profile_is_known_to_be_right_whatever_the_data_and_what_is_changed_is_not(name: str):
+    chapter = all_chapters()[name]
+    for profile in chapter.profiles:
+        assert chapter.of_a_profile(resolve(name, {"data": "own", "seed": 3}, profile))
+    assert not chapter.of_a_profile(resolve(name, {"split": "split.json"}))

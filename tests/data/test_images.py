@@ -14,10 +14,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from medutils.data import images
+from medutils.data.dicom import write_film
 from medutils.data.images import build_array, read_image
 from medutils.errors import InputError
 
@@ -53,22 +52,13 @@ def animation(path: Path) -> None:
     film(0).save(path, format="GIF", save_all=True, append_images=[film(1)])
 
 
-def dicom_film(path: Path, pixels: np.ndarray, kind: str) -> None:
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID, made.SOPInstanceUID = DigitalXRayImageStorageForPresentation, UID("1.2.3")
-    made.set_pixel_data(pixels, kind, 8 * pixels.itemsize)
-    made.save_as(path, enforce_file_format=True)
-
-
 def cut_short(path: Path) -> None:
     film(0, 400, 300).save(path, format="JPEG")
     path.write_bytes(path.read_bytes()[:-2000])
 
 
 def cut_dicom(path: Path) -> None:
-    dicom_film(path, np.arange(1200, dtype=np.uint16).reshape(30, 40), "MONOCHROME2")
+    write_film(path, np.arange(1200, dtype=np.uint16).reshape(30, 40), "MONOCHROME2")
     path.write_bytes(path.read_bytes()[:-400])
 
 
@@ -217,7 +207,7 @@ def test_a_damaged_exif_block_is_ignored_without_a_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_dicom_film_is_read_by_what_it_holds(tmp_path: Path, name: str, kind: str) -> None:
     values = np.linspace(0, 4000, 40 * 60).reshape(40, 60).astype(np.uint16)
-    dicom_film(tmp_path / name, values, kind)
+    write_film(tmp_path / name, values, kind)
     for mode in ("L", "RGB"):
         image = read_image(tmp_path / name, mode)
         assert image.mode == mode and image.size == (60, 40)
@@ -228,8 +218,8 @@ def test_a_dicom_film_is_read_by_what_it_holds(tmp_path: Path, name: str, kind: 
 
 
 def test_dicom_of_several_frames_or_in_colour_is_skipped_with_the_reason(tmp_path: Path) -> None:
-    dicom_film(tmp_path / "frames.dcm", np.zeros((3, 8, 8), np.uint16), "MONOCHROME2")
-    dicom_film(tmp_path / "colour.dcm", np.zeros((8, 8, 3), np.uint8), "RGB")
+    write_film(tmp_path / "frames.dcm", np.zeros((3, 8, 8), np.uint16), "MONOCHROME2")
+    write_film(tmp_path / "colour.dcm", np.zeros((8, 8, 3), np.uint8), "RGB")
     paths = [*films(tmp_path, 1), tmp_path / "frames.dcm", tmp_path / "colour.dcm"]
     (_, frames), (_, colour) = build_array(paths, 16, cache=tmp_path / "cache").skipped
     assert "holds 3 frames; expected one" in frames and "PhotometricInterpretation is RGB" in colour

@@ -161,6 +161,17 @@ def test_what_cannot_be_used_is_left_out_and_named(tree: Path) -> None:
     assert not {studies[1].name, studies[3].name, studies[4].name} & set(found.series["study_id"])
 
 
+def test_a_slice_that_lies_where_another_one_does_counts_once(tree: Path, found: Studies) -> None:
+    row = found.series.iloc[0]
+    first = tree / row["slices"][0].relative_to(found.located.path)
+    shutil.copy(first, first.with_name("zzz_again.dcm"))
+    again = open_studies(str(tree))
+    assert again.series["slices"].map(len).tolist() == found.series["slices"].map(len).tolist()
+    assert [why for path, why in again.skipped if first.parent.name in path] == [
+        "lies where another slice of its series does"
+    ]
+
+
 def test_two_studies_are_too_few_to_divide_and_stay_undivided(tree: Path) -> None:
     for study in sorted((tree / "train_images").iterdir())[2:]:
         shutil.rmtree(study)

@@ -25,6 +25,13 @@ def test_real_data_come_first_and_a_phantom_is_called_one():
     assert on_real(found, real) == "On real data it is 1.0."
 
 
+def test_a_phantom_is_folded_beside_a_real_result_and_nothing_else_is():
+    real, run = Numbers({"experiments": {"a": 1}}), Numbers({"experiments": {"a": 2}})
+    assert on_both(found, real, run, "phantom").run == "In this run, on a phantom, it is 2.0."
+    assert not on_both(found, real, run, "real data").run
+    assert not on_both(found, Numbers({}), run, "phantom").run
+
+
 MEASURED = Estimate(0.5, 0.4, 0.6, 10, "test")
 NEEDED: list[tuple[bool, bool, str]] = [
     (True, True, "On real data it is 1.0. In this run, on a phantom, it is 2.0."),

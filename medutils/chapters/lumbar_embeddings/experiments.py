@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medutils import cache
+from medutils.chapters import names_of
 from medutils.chapters.lumbar_embeddings import (
     chosen_slice,
     discs,
@@ -26,7 +27,6 @@ from medutils.chapters.lumbar_embeddings.plan import (
     Setup,
     grid_table,
     kept,
-    names_of,
 )
 from medutils.data.lumbar import GRADES, LEVELS, SERIES, load_coordinates, load_rsna_targets, load_series
 from medutils.data.mri import Grey, read_grey

@@ -33,12 +33,15 @@ class LumbarEmbeddings(Parameters):
 
 
 def _find_slices(parameters: LumbarEmbeddings) -> Located:
-    from medutils.chapters.lumbar_embeddings.plan import check
     from medutils.data import registry
-    from medutils.data.graded_slices import open_slices
 
-    check(parameters)
+    if not CHAPTER.of_a_profile(parameters):
+        from medutils.chapters.lumbar_embeddings.plan import check  # slow to import
+
+        check(parameters)
     if parameters.split:  # it was saved for the slices that can be read, so all of them are looked at
+        from medutils.data.graded_slices import open_slices
+
         return open_slices(parameters.data, parameters.seed, parameters.split).located
     return registry.find("rsna_lumbar_t1", parameters.data)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medutils import cache
+from medutils.chapters import known_names, names_of
 from medutils.chapters.lumbar_embeddings import grid
 from medutils.chapters.lumbar_embeddings.classifiers import RECIPES
 from medutils.chapters.lumbar_embeddings.parameters import LumbarEmbeddings
@@ -111,17 +112,10 @@ class Setup:
         return [number for number in sorted(map(int, names_of(self.p.studies))) if number < train]
 
 
-def names_of(text: str) -> list[str]:
-    """The names in a parameter that holds several, with commas between."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def check(p: LumbarEmbeddings) -> None:
     """Raise `InputError` for a part, an embedder, a classifier, a depth or a number that there is not."""
     for parameter, known in (("parts", PARTS), ("embedders", tuple(NETWORKS)), ("recipes", tuple(RECIPES))):
-        for name in names_of(getattr(p, parameter)):
-            if name not in known:
-                raise InputError(f"{parameter}: found '{name}'; expected some of {', '.join(known)}")
+        known_names(parameter, getattr(p, parameter), known)
     if p.depth not in DEPTHS:
         raise InputError(f"depth: found {p.depth}; expected one of {', '.join(map(str, DEPTHS))}")
     for name in names_of(p.studies):

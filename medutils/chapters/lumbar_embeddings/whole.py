@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from medutils.chapters import names_of
 from medutils.chapters.lumbar_embeddings import grid
-from medutils.chapters.lumbar_embeddings.plan import Setup, names_of
+from medutils.chapters.lumbar_embeddings.plan import Setup
 from medutils.chapters.lumbar_embeddings.protocol import targets_of
 from medutils.data.lumbar import SERIES, SERIES_OF_CONDITION
 from medutils.data.studies import Studies

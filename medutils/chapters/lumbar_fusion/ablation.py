@@ -13,7 +13,7 @@ from medutils import cache
 from medutils.evaluation import Estimate, Task, binary, compare, evaluate, grades
 from medutils.training.fused import FusedSet
 from medutils.training.fused_sets import ABSENT, PFIRRMANN, PRESENT
-from medutils.training.fusion_trials import ONLY, Floats, Found, predictions
+from medutils.training.fusion_trials import ONLY, Floats, Found, predictions, subsets
 
 SPLIT = "cross-validation"
 WORN = 3  # from this Pfirrmann grade on, counted from 0, a disc counts as worn where all findings are pooled
@@ -123,6 +123,25 @@ def of_findings(
         return {name: every[name] for name in SHOWN}
 
     return kept(of_findings, [table_key(found, cell), list(findings), resamples, seed], make)
+
+
+def without(
+    found: Found, architecture: str, network: str, gone: int, resamples: int = 2000, seed: int = 0
+) -> dict[str, Estimate]:
+    """The metrics of studies that lack `gone` of their series, whichever: the mean over those subsets; kept."""
+    series = found.data.series
+    left = ["+".join(part) for part in subsets(series) if len(part) == len(series) - gone]
+    asked = [Cell(architecture, network, part) for part in left]
+
+    def make() -> dict[str, Estimate]:
+        tables = [pooled(found, cell) for cell in asked]
+        # A subset is a question of its own: studies are compared within it, as they are within a target.
+        named = [one.assign(target=one["target"] + f", {part}") for one, part in zip(tables, left, strict=True)]
+        table = pd.concat(named, ignore_index=True)
+        every = evaluate(table, task_of(table), SPLIT, resamples=resamples, seed=seed)
+        return {name: every[name] for name in SHOWN}
+
+    return kept(without, [[table_key(found, cell) for cell in asked], resamples, seed], make)
 
 
 def in_common(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -35,16 +35,19 @@ THRESHOLDS = tuple(number / 20 for number in range(1, 15))
 # The clinical question of the decision curve: which discs are read a second time for a herniation.
 QUESTION = "herniation"
 TAKEN = "slices"  # the architecture of the model to take away
+PHANTOMS = "phantoms"  # the name of trials on phantom studies, whatever the patients of a run are
 HELD = 1  # of five parts of the patients, for each seed, that autoencoders are tested on
 
 
 def trials(results: Results, name: str, found: Found) -> None:
     """Each network asked of each subset, as `<name>_<architecture>_<network>_<left>`.
 
-    `REFERENCE` of patients as they are has all metrics, and what it said goes into predictions.csv.
+    `REFERENCE` of patients as they are has all metrics, and what it said goes into predictions.csv; what was said of
+    phantom studies (`PHANTOMS`) does not.
     """
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
-    judged = [cell for cell in ablation.cells(found) if cell.left == AS_IS and cell.network == REFERENCE]
+    main = [cell for cell in ablation.cells(found) if cell.left == AS_IS and cell.network == REFERENCE]
+    judged = [] if name == PHANTOMS else main
     # What a network of one series says of it, late fusion says too.
     others = [cell for cell in ablation.cells(found) if cell not in judged and not cell.network.startswith(ONLY)]
     for cell in judged:
@@ -54,7 +57,7 @@ def trials(results: Results, name: str, found: Found) -> None:
     results.experiment(
         name,
         patients=len(found.data.patients),
-        kind=results.data["kind"],
+        kind="phantom" if name == PHANTOMS else results.data["kind"],
         having={series: int(count) for series, count in zip(found.data.series, found.data.present.sum(0), strict=True)},
         pseudo_error={
             network: float(errors.mean())
@@ -70,6 +73,17 @@ def _chosen(found: Found) -> dict[str, int]:
     once = found.trained[found.trained["network"] == REFERENCE]
     names = once["features"].map("{:.0f} components".format) + once["learning_rate"].map(", rate {:g}".format)
     return {str(name): int(count) for name, count in names.value_counts(sort=False).items()}
+
+
+def by_number(results: Results, name: str, found: Found) -> None:
+    """Every remedy and baseline by how many series are missing: `<name>_<architecture>_<network>_<number>_missing`."""
+    seed, resamples = results.parameters["seed"], results.parameters["resamples"]
+    for architecture, network in dict.fromkeys(cell[:2] for cell in found.shares):
+        if network in (ablation.BARE, *ablation.PARTLY) or network.startswith(ONLY):
+            continue
+        for gone in range(1, len(found.data.series)):
+            metrics = ablation.without(found, architecture, network, gone, resamples, seed)
+            results.add(key(name, architecture, network, f"{gone} missing"), metrics)
 
 
 def losses(results: Results, name: str, found: Found) -> None:

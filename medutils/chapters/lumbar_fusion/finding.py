@@ -1,8 +1,9 @@
 """What the reference run of the fusion chapter found: for its first figure, and for the cover, without torch."""
 
-import pandas as pd
+from math import isnan
 
 from medutils.chapters import Finding
+from medutils.evaluation import Estimate
 from medutils.evidence import real_numbers, reported_and_reference
 
 CHAPTER = "lumbar_fusion"
@@ -15,12 +16,18 @@ STEPS = {  # of the first figure: what is left of a patient's series
     "T1 and T2": "spider_sets_dynamic_t1_t2",
     "one series missing at random": "spider_sets_dynamic_at_random",
     "the same, best single series": "spider_sets_best_single_series_at_random",
+    "phantom studies, no picture": "phantoms_sets_prior_sagittal_t1_sagittal_t2_axial_t2",
+    "phantom studies, one series": "phantoms_sets_dynamic_2_missing",
+    "phantom studies, two series": "phantoms_sets_dynamic_1_missing",
+    "phantom studies, all three": "phantoms_sets_dynamic_sagittal_t1_sagittal_t2_axial_t2",
 }
 
 
-def answer_rows() -> pd.DataFrame:
-    """How far real patients' series come, a row a step."""
-    return reported_and_reference(CHAPTER, {words: f"metrics/{name}.{AREA}" for words, name in STEPS.items()}, {})
+def answer_steps() -> dict[str, Estimate]:
+    """How far the series of real patients come, and those of phantom studies, by step; of those that were run."""
+    real = real_numbers(CHAPTER)
+    found = {words: real.metric(f"{name}.{AREA}") for words, name in STEPS.items()}
+    return {words: one for words, one in found.items() if not isnan(one.value)}
 
 
 def finding() -> Finding:

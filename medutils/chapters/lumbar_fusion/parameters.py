@@ -14,7 +14,7 @@ class LumbarFusion(Parameters):
     resamples: int = Field(500, ge=10, le=100_000, description="bootstrap resamples behind each interval")
     parts: str = Field(
         "spider,phantoms,looks,pseudo,model",
-        description="what is computed, with commas between; also three, tuned and embedders",
+        description="what is computed, with commas between; also three, tuned, embedders and ablation",
     )
     architectures: str = Field("sets,regions,slices", min_length=1, description="networks, with commas between")
     remedies: str = Field(
@@ -38,10 +38,12 @@ class LumbarFusion(Parameters):
 
 
 def _find_patients(parameters: LumbarFusion) -> Located:
-    from medutils.chapters.lumbar_fusion.plan import check
     from medutils.data import registry
 
-    check(parameters)
+    if not CHAPTER.of_a_profile(parameters):
+        from medutils.chapters.lumbar_fusion.plan import check  # slow to import
+
+        check(parameters)
     return registry.find("spider_midsagittal", parameters.data)
 
 
@@ -71,7 +73,7 @@ CHAPTER = Chapter(
         },
         "demo": {},
         "full": {
-            "parts": "spider,embedders,three,phantoms,looks,tuned,pseudo,model",
+            "parts": "spider,embedders,three,phantoms,ablation,looks,tuned,pseudo,model",
             "size": 224,
             "studies": 200,
             "study_size": 128,

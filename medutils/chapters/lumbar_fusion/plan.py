@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_args
 
+from medutils.chapters import known_names, names_of
 from medutils.chapters.lumbar_fusion.parameters import LumbarFusion
 from medutils.data.graded_slices import open_slices
 from medutils.data.phantom_studies import phantom_studies
@@ -22,7 +23,7 @@ from medutils.training.loop import Progress
 from medutils.training.remedies import REFERENCE, REMEDIES
 from medutils.training.tuned import tuned_embedder
 
-PARTS = ("spider", "embedders", "three", "phantoms", "looks", "tuned", "pseudo", "model")
+PARTS = ("spider", "embedders", "three", "phantoms", "ablation", "looks", "tuned", "pseudo", "model")
 TWO = ("t1", "t2")  # the series that nearly all patients have
 # Of part one, each network of slices once: a patient here has no volume, and a second head of one network is never
 # trained either.
@@ -94,11 +95,6 @@ class Setup:
         return run(data, replace(self.trials, **other), progress)
 
 
-def names_of(text: str) -> list[str]:
-    """The names in a parameter that holds several, with commas between."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def numbers_of(parameter: str, text: str) -> list[float]:
     """The numbers in a parameter that holds several; `InputError` for one that is none, or is not above 0."""
     found = []
@@ -121,9 +117,7 @@ def check(p: LumbarFusion) -> None:
         raise InputError(f"split: found '{p.split}'; expected none: this chapter holds out every patient once")
     known = {"parts": PARTS, "architectures": get_args(Kind), "remedies": tuple(REMEDIES)}
     for parameter, names in known.items():
-        for name in names_of(getattr(p, parameter)):
-            if name not in names:
-                raise InputError(f"{parameter}: found '{name}'; expected some of {', '.join(names)}")
+        known_names(parameter, getattr(p, parameter), names)
     for parameter in ("architectures", "remedies"):
         if not names_of(getattr(p, parameter)):
             raise InputError(f"{parameter}: found none; expected some of {', '.join(known[parameter])}")

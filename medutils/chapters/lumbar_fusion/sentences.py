@@ -1,6 +1,7 @@
 """What a run of the fusion chapter chooses to say. Each clause takes the numbers of a run."""
 
 import re
+from collections.abc import Sequence
 from math import isnan
 
 import pandas as pd
@@ -46,7 +47,28 @@ FINDINGS = {
     "lower_endplate": "lower end plate",
     "spondylolisthesis": "spondylolisthesis",
 }
-LEFT = {"t1+t2": "T1 and T2", "t2": "T2 alone", "t1": "T1 alone", "as it is": "as it is", "at random": "at random"}
+WHOLE_STUDY = "sagittal_t1+sagittal_t2+axial_t2"
+LEFT_OF = {  # what is left of a study's series, of patients and of phantom studies
+    "spider": {
+        "t1+t2": "T1 and T2",
+        "t2": "T2 alone",
+        "t1": "T1 alone",
+        "as it is": "as it is",
+        "at random": "at random",
+    },
+    "phantoms": {
+        WHOLE_STUDY: "all three",
+        "sagittal_t1+sagittal_t2": "no axial",
+        "sagittal_t1+axial_t2": "no sagittal T2",
+        "sagittal_t2+axial_t2": "no sagittal T1",
+        "sagittal_t1": "sagittal T1",
+        "sagittal_t2": "sagittal T2",
+        "axial_t2": "axial T2",
+        "at random": "at random",
+    },
+}
+CURVES = {"spider": ("patients", "t1+t2"), "phantoms": ("phantom studies", WHOLE_STUDY)}
+MISSING = "series missing"
 MAIN = "sets"  # the architecture that sentences are about where they name none
 RANDOM = "at random"
 REGULARISED = {"dropout": "dropout alone", "l2": "L2 alone", REFERENCE: "both"}
@@ -67,7 +89,7 @@ PARTS_OF_STUDY = {
     "sagittal_t1": "sagittal T1",
     "sagittal_t2": "sagittal T2",
     "axial_t2": "axial T2",
-    "sagittal_t1+sagittal_t2+axial_t2": "all three",
+    WHOLE_STUDY: "all three",
 }
 
 
@@ -108,8 +130,19 @@ def answer(n: Numbers) -> str:
     return (
         f"A network that fuses T1 and T2 of {number(n.number('spider/patients'), '.0f')} real patients ranks discs by "
         f"whether a finding is there with an AUROC of {whole}; shares by disc, without a picture, have "
-        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{as_start(lost(n))}.** {_gains(n)}"
+        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{as_start(lost(n))}.** {_with_one_gone(n)}{_gains(n)}"
     )
+
+
+def _with_one_gone(n: Numbers) -> str:
+    """What three of the remedies have with one of two series missing, where that was run."""
+    parts = []
+    for network in (REFERENCE, "modality_dropout", "pseudo"):
+        one = area(n, "spider", MAIN, network, "1 missing")
+        if isnan(one.value):
+            return ""
+        parts.append(f"{number(one.value, '.3f')} with {NETWORKS[network]}")
+    return f"With one of the two gone it is {', '.join(parts)}. "
 
 
 def lost(n: Numbers) -> str:
@@ -131,8 +164,8 @@ def remedy_gains(n: Numbers, start: str = "spider", left: str = RANDOM) -> dict[
     return {words: one for words, one in found.items() if not isnan(one.value)}
 
 
-def _gains(n: Numbers) -> str:
-    gains = remedy_gains(n)
+def _gains(n: Numbers, start: str = "spider") -> str:
+    gains = remedy_gains(n, start)
     if not gains:
         return ""
     remedies = {words: one for words, one in gains.items() if not words.startswith(("late", "best", "nothing"))}
@@ -144,14 +177,23 @@ def _gains(n: Numbers) -> str:
         f"{len(better)} came out better and {len(worse)} worse; in the other {alike} no difference could be shown"
     )
     if better:
-        said += f". Better: {'; '.join(better)}"
+        said += f". Better: {_by_remedy(better)}"
     if worse:
-        said += f". Worse: {'; '.join(worse)}"
+        said += f". Worse: {_by_remedy(worse)}"
     without = {words.partition(", ")[2]: one for words, one in gains.items() if words.startswith("nothing")}
     lost_so = [f"{words}: {one}" for words, one in without.items() if verdict(one) == "below"]
     if lost_so:
         said += f". Doing nothing costs {'; '.join(lost_so)}"
     return f"{said}."
+
+
+def _by_remedy(pairs: Sequence[str]) -> str:
+    """Remedies, each with the numbers of the architectures, from names as `remedy_gains` gives them."""
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        remedy, _, architecture = pair.partition(", ")
+        found.setdefault(remedy, []).append(architecture.rpartition("(")[2].rstrip(")"))
+    return "; ".join(f"{remedy} in {', '.join(numbers)}" for remedy, numbers in found.items())
 
 
 def takeaways(n: Numbers) -> list[str]:
@@ -161,6 +203,8 @@ def takeaways(n: Numbers) -> list[str]:
     said = [f"{_of_both(n)}.", f"{as_start(regularised(n))}.", f"{as_start(powered(n))}."]
     if not isnan(area(n, "tuned", MAIN, REFERENCE, "t1").value):
         said.append(f"{as_start(tuned(n))}.")
+    if not isnan(area(n, "phantoms", MAIN, REFERENCE, "1 missing").value):
+        said.append(f"On phantom studies of three series {remedied_on_phantoms(n).partition('. Better')[0]}.")
     asked = n.metric("absent_t1_t2_ridge.relative")
     if not isnan(asked.value):
         said.append(
@@ -245,6 +289,17 @@ def embedded(n: Numbers) -> str:
 def remedied(n: Numbers) -> str:
     """Which remedies help."""
     return (_gains(n)[:1].lower() + _gains(n)[1:]).rstrip(".") or "no remedy was compared"
+
+
+def remedied_on_phantoms(n: Numbers) -> str:
+    """Which remedies help on phantom studies, and what a missing series costs there."""
+    gains = _gains(n, "phantoms")
+    if not gains:
+        return "no remedy was compared on phantom studies"
+    by_number = [area(n, "phantoms", MAIN, REFERENCE, left) for left in (WHOLE_STUDY, "1 missing", "2 missing")]
+    values = ", ".join(number(one.value, ".3f") for one in by_number)
+    gains = f"{gains[:1].lower()}{gains[1:]}".rstrip(".")
+    return f"AUROC with dynamic weights is {values} with none, one and two of three series missing; {gains}"
 
 
 def powered(n: Numbers) -> str:
@@ -413,6 +468,7 @@ CLAUSES: tuple[Clause, ...] = (
     subsets_told,
     embedded,
     remedied,
+    remedied_on_phantoms,
     regularised,
     powered,
     late,
@@ -435,10 +491,51 @@ def remedy_panels(n: Numbers, start: str = "spider") -> dict[str, pd.DataFrame]:
     panels = {}
     for architecture, name in ARCHITECTURES.items():
         rows = {
-            words: {shown: area(n, start, architecture, network, left).value for left, shown in LEFT.items()}
+            words: {shown: area(n, start, architecture, network, left).value for left, shown in LEFT_OF[start].items()}
             for network, words in NETWORKS.items()
         }
         table = pd.DataFrame.from_dict(rows, orient="index").dropna(how="all")
         if len(table):
             panels[name] = table
     return panels
+
+
+def phantom_panels(n: Numbers) -> dict[str, pd.DataFrame]:
+    """The same of phantom studies."""
+    return remedy_panels(n, "phantoms")
+
+
+def missing_estimates(n: Numbers) -> dict[str, pd.DataFrame]:
+    """AUROC by how many series are missing (rows) and remedy (columns), of patients and of phantom studies."""
+    panels = {}
+    for start, (name, whole) in CURVES.items():
+        table = pd.DataFrame(
+            {
+                words: {gone: area(n, start, MAIN, network, f"{gone} missing" if gone else whole) for gone in range(3)}
+                for network, words in NETWORKS.items()
+                if network not in (*REGULARISED, "unregularised") or network == REFERENCE
+            }
+        )
+        known = table.map(lambda one: not isnan(one.value))
+        table = table.loc[known.any(axis=1), known.any()].rename_axis(MISSING)
+        if len(table):
+            panels[name] = table
+    return panels
+
+
+def missing_curves(n: Numbers) -> dict[str, pd.DataFrame]:
+    """The values of `missing_estimates`, as curves."""
+    return {
+        name: table.map(lambda one: one.value).rename(index=str).reset_index()
+        for name, table in missing_estimates(n).items()
+    }
+
+
+def missing_table(n: Numbers) -> pd.DataFrame:
+    """The same with intervals by patient: a row a remedy."""
+    tables = {name: table.map(str).T for name, table in missing_estimates(n).items()}
+    if not tables:
+        return pd.DataFrame()
+    joined = pd.concat(tables, axis=1)
+    joined.columns = [f"{name}, {gone} missing" for name, gone in joined.columns]
+    return joined.fillna("–")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medutils.chapters import Chapter, Finding, Parameters, resolve
+from medutils.chapters import Chapter, Finding, Parameters
 from medutils.data.manifest import Located
 
 
@@ -32,9 +32,7 @@ class LungSixClass(Parameters):
 def _find_films(parameters: LungSixClass) -> Located:
     from medutils.data.films import find_films, open_films
 
-    asked = {"comparisons", "network", "weights"}
-    own = resolve("lung_six_class", {}, parameters.profile)
-    if parameters.model_dump(include=asked) != own.model_dump(include=asked):  # a profile's are known to be right
+    if not CHAPTER.of_a_profile(parameters):
         from medutils.chapters.lung_six_class.plan import check  # slow to import
 
         check(parameters)

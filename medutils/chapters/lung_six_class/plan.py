@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from medutils.chapters import known_names
 from medutils.chapters.lung_six_class import sets
 from medutils.chapters.lung_six_class.parameters import LungSixClass
 from medutils.data.films import Films, open_films, says_normal
@@ -290,11 +291,7 @@ COMPARISONS: dict[str, Callable[[Setup], Made]] = {
 
 def chosen(names: str) -> list[str]:
     """The comparisons named, with commas between; `InputError` for one that is not known."""
-    found = [name.strip() for name in names.split(",") if name.strip()]
-    for name in found:
-        if name not in COMPARISONS:
-            raise InputError(f"comparisons: found '{name}'; expected some of {', '.join(COMPARISONS)}, or nothing")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(known_names("comparisons", names, COMPARISONS)))
 
 
 def check(p: LungSixClass) -> None:

@@ -1,10 +1,10 @@
 """Parameters of the chapter `pneumonia_cnn`, and how it finds its data."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 
-from medutils.chapters import Chapter, Finding, Parameters, Profile, resolve
+from medutils.chapters import Chapter, Finding, Parameters
 from medutils.data.manifest import Located
 
 
@@ -34,16 +34,18 @@ class PneumoniaCNN(Parameters):
         96, ge=0, le=1024, description="pixels a side for the features of a frozen network; 0 for its own"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field("float32", description="of the arithmetic in training")
-    parts: str = Field("", description="what is trained beside, with commas between: heads, whole")
+    compared_size: int = Field(
+        64, ge=64, le=512, description="pixels a side where networks are held against each other: the last three parts"
+    )
+    compared_epochs: int = Field(6, ge=1, le=100, description="and their epochs")
+    parts: str = Field("", description="what is trained beside: heads, whole, augmentation, splits, proposals")
     resamples: int = Field(1000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
 
 
 def _find_films(parameters: PneumoniaCNN) -> Located:
     from medutils.data.films import find_films, open_films
 
-    asked = {"variants", "parts", "image_size", "backbone", "weights"}
-    usual = [resolve("pneumonia_cnn", {}, profile).model_dump(include=asked) for profile in get_args(Profile)]
-    if parameters.model_dump(include=asked) not in usual:  # those of a profile are known to be right, without torch
+    if not CHAPTER.of_a_profile(parameters):  # without torch, which is slow to import
         _check_networks(parameters)
     given = (parameters.data, parameters.positive, parameters.patient_pattern)
     if parameters.split:  # it was saved for the films that can be read, so all of them are looked at
@@ -95,7 +97,7 @@ CHAPTER = Chapter(
             "backbone": "",
             "weights": "phantom",
             "feature_size": 128,
-            "parts": "heads,whole",
+            "parts": "heads,whole,augmentation,splits,proposals",
             "resamples": 2000,
         },
     },

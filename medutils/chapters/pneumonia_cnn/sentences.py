@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medutils.chapters.pneumonia_cnn.experiments import Matrix, highest_recall, read_matrix
 from medutils.data.films import Films, Scheme
-from medutils.evaluation import Estimate, at_bound, number, predictive_values, proportion, verdict
+from medutils.evaluation import Estimate, at_bound, number, predictive_values, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Folded, as_start
+from medutils.evidence.words import as_start
 from medutils.tables import few, markdown_safe
 from medutils.training.kept import Training
 
@@ -66,7 +65,7 @@ def _three(numbers: Numbers, name: str) -> str:
     return f"{accuracy} (sensitivity {ill}, specificity {well})"
 
 
-def _said(gap: Estimate) -> str:
+def meant(gap: Estimate) -> str:
     """What a difference says by its interval."""
     return {
         "above": "the interval lies above 0",
@@ -86,7 +85,7 @@ def answer(real: Numbers, told: Mapping[str, Any]) -> str:
     return (
         "**Transfer learning helps.** Write-up 003's dense head on a frozen EfficientNet-Lite0 has an AUROC of "
         f"{right} on the real test films with ImageNet's weights; that minus random weights is {random} "
-        f"({_said(random)}). With all its layers trained, by a recipe chosen on training films, three networks "
+        f"({meant(random)}). With all its layers trained, by a recipe chosen on training films, three networks "
         f"together have {real.metric('whole.ensemble.auroc')}.\n\n"
         f"Write-up 002 found otherwise: it reports an accuracy of {told['002-xception_test_accuracy']:.3f} for a large "
         f"pretrained network, less than the {told['002-augmented_test_accuracy']:.3f} of a small one. Its network was "
@@ -104,7 +103,7 @@ def spoiled(real: Numbers) -> str:
     right, raw = (number(real.number(f"raw_pixels/auroc/{name}")) for name in ("right", "raw"))
     return (
         f"{words.get(verdict(gap), 'Whether that is the reason cannot be told')}: under its head our Lite0 with the "
-        f"right numbers, minus the same with raw ones, has {gap} in AUROC ({_said(gap)}); a frozen Xception whose "
+        f"right numbers, minus the same with raw ones, has {gap} in AUROC ({meant(gap)}); a frozen Xception whose "
         f"weights were learnt on phantoms goes from {right} to {raw}."
     )
 
@@ -328,7 +327,7 @@ def augmentation(numbers: Numbers) -> str:
     parts = []
     for name, whose in zip(AUGMENTED, ("002", "003"), strict=True):
         gap = numbers.metric(f"{name}.auroc")
-        parts.append(f"that of write-up {whose}'s network by {gap} ({_said(gap)})")
+        parts.append(f"that of write-up {whose}'s network by {gap} ({meant(gap)})")
     accuracy = [number(numbers.metric(f"{name}.accuracy").value, "+.3f") for name in AUGMENTED]
     return (
         f"augmentation changes the AUROC, {' and '.join(parts)}; accuracy at the threshold from validation changes by "
@@ -372,164 +371,6 @@ def prevalence(numbers: Numbers) -> str:
     )
 
 
-def causes(numbers: Numbers) -> str:
-    """Which cause is missed more often."""
-    found = {
-        name: [numbers.number(f"recall_by_cause/{name}/{cause}") for cause in ("bacterial", "viral")]
-        for name in numbers.names("recall_by_cause")
-    }
-    both = {name: pair for name, pair in found.items() if not np.isnan(pair).any()}
-    if not both:
-        return "two causes are not told, so recall cannot be taken apart"
-    bacterial, viral = np.mean(list(both.values()), axis=0)
-    fewer = sum(viral < bacterial for bacterial, viral in both.values())
-    return (
-        f"mean recall over the networks is {bacterial:.3f} of bacterial and {viral:.3f} of viral pneumonia; {fewer} of "
-        f"{len(both)} networks find the viral ones less often"
-    )
-
-
-# --- folded away ------------------------------------------------------------------------------------------------------
-
-
-def shared(numbers: Numbers) -> str:
-    """Where a network that goes on begins and ends."""
-    first = [number(numbers.number(f"shared_weights/first_epoch/{name}")) for name in ("shared", "fresh")]
-    last = [number(numbers.number(f"shared_weights/auroc/{name}")) for name in ("shared", "fresh", "none")]
-    return (
-        f"after one epoch the network that goes on has a validation accuracy of {first[0]} and a fresh one {first[1]}; "
-        f"in the end their AUROC is {last[0]} and {last[1]}, and {last[2]} without augmentation"
-    )
-
-
-def leak(numbers: Numbers) -> str:
-    """What drawing films in place of patients flatters by."""
-    film, patient = (numbers.number(f"validation_scheme/{way}/auroc_gap") for way in ("file", "patient"))
-    spread = max(numbers.number(f"validation_scheme/{way}/auroc_gap_spread") for way in ("file", "patient"))
-    known = numbers.number("patient_in_training/file")
-    return (
-        f"{number(100 * known, '.0f')} % of validation films that are drawn by film show a child that is in training "
-        f"too. Validation minus test is {number(film, '+.3f')} in AUROC then and {number(patient, '+.3f')} by patient; "
-        f"between seeds it differs by up to {number(spread)}"
-    )
-
-
-def moved(numbers: Numbers) -> str:
-    """What augmenting validation films changes."""
-    draws = [draw for draw in numbers.numbers("augmented_validation/augmented") if draw is not None]
-    still = number(numbers.number("augmented_validation/still"))
-    mean = number(float(np.mean(draws)) if draws else float("nan"))
-    return f"one network has an accuracy of {still} on validation films as they are, and of {mean} on augmented ones"
-
-
-def sixteen(numbers: Numbers) -> str:
-    """How wide sixteen films leave an accuracy."""
-    wide, apart = (numbers.number(f"sixteen_films/{name}") for name in ("widest", "apart"))
-    return (
-        f"nine in ten draws of 16 validation films leave up to {points(wide, '.0f')} for one network's accuracy; over "
-        f"all draws the best and the worst network lie {points(apart)} apart"
-    )
-
-
-def picked(numbers: Numbers) -> str:
-    """What choosing on the test set adds."""
-    models, gap = (numbers.number(f"picked_on_test/{name}") for name in ("models", "optimism"))
-    return (
-        f"the best of {number(models, '.0f')} trainings has {points(gap, '+.1f')} of accuracy more on the patients "
-        "that chose it than on the others"
-    )
-
-
-def collapsed(numbers: Numbers) -> str:
-    """Which trainings gave one answer to all films."""
-    found = {name: numbers.number(f"collapsed/{name}") for name in numbers.names("collapsed") if name != "all"}
-    listed = ", ".join(f"{name} ({count:.0f})" for name, count in found.items() if count > 0)
-    return f"trainings that gave one answer to all test films: {listed or 'none'}"
-
-
-def mild(numbers: Numbers) -> str:
-    """What milder augmentation changes, and whether a collapse decides it."""
-    gap = numbers.metric("mild_minus_strong.auroc")
-    fallen = numbers.number("collapsed/mild")
-    return (
-        f"mild minus strong augmentation is {gap} in AUROC for write-up 002's network ({_said(gap)}), with "
-        f"{number(fallen, '.0f')} collapsed trainings among the mild ones"
-    )
-
-
-def calibration(numbers: Numbers) -> str:
-    """How good the probabilities are."""
-    found = {name: numbers.metric(f"{name}.brier").value for name in numbers.names("seeds")}
-    known = {name: score for name, score in found.items() if not np.isnan(score)}
-    if not known:
-        return "Brier scores are not defined"
-    best, worst = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
-    return (
-        f"the Brier score, lower is better, is {known[best]:.3f} ({best}) to {known[worst]:.3f} ({worst}), and "
-        f"{value(numbers, 'majority.brier')} for the share of the training films"
-    )
-
-
-def fine_tuned(numbers: Numbers) -> str:
-    """What thawing the last parts changes."""
-    gap = numbers.metric("fine_tuned_minus_frozen.auroc")
-    return f"its last blocks trained too, minus all frozen, both for one epoch more, is {gap} in AUROC ({_said(gap)})"
-
-
-def penalty(numbers: Numbers) -> str:
-    """What L1 does to write-up 003's network."""
-    gap = numbers.metric("003-l1_minus_003-base.auroc")
-    return f"dropout and L1 on the last convolution change the AUROC of write-up 003's network by {gap} ({_said(gap)})"
-
-
-FOLDED = (
-    Folded(
-        "The augmented network goes on from the baseline's weights (002)",
-        "shared",
-        shared,
-        "shared_weights/auroc/shared",
-        "`model_2` holds the very layers that `model_1` trained: `baseline_model` in place of a new one. So it has had "
-        "twice the epochs, and its gain is not augmentation's alone.",
-    ),
-    Folded(
-        "Validation by film, not by patient: hardly an effect here (002)",
-        "distributions",
-        leak,
-        "validation_scheme/file/auroc_gap",
-        "The write-up wonders why validation is so much better than test, and is right to suspect the films: the test "
-        "folder is the larger part of it.",
-    ),
-    Folded(
-        "Validation films that are augmented too (003)",
-        "",
-        moved,
-        "augmented_validation/still",
-        "The notebook behind the write-up takes them from the generator that turns, shifts and mirrors.",
-    ),
-    Folded("The test set picks the winner (both)", "best_002", picked, "picked_on_test/optimism"),
-    Folded(
-        "Mild augmentation (ours)",
-        "",
-        mild,
-        "mild_minus_strong.auroc",
-        "`RandomRotation(0.2)` is a fifth of a full turn, 72 degrees to either side; `vertical_flip=True` puts the "
-        "diaphragm at the top. Mild is 7 degrees, small shifts and no mirror. Collapsed trainings are in the mean.",
-    ),
-    Folded(
-        "Networks that say the same of every film (003)",
-        "",
-        collapsed,
-        "collapsed/all",
-        "62.5 % is the share of pneumonia among the test films: two regularised networks in the notebook behind "
-        "write-up 003 have exactly that accuracy. Its text leaves both blank.",
-    ),
-    Folded("A penalty that is too strong (003)", "lambda", penalty, "003-l1_minus_003-base.auroc"),
-    Folded("Fine-tuning, which both would try next", "later_layers", fine_tuned, "fine_tuned_minus_frozen.auroc"),
-    Folded("Bacteria or a virus: which is missed?", "", causes, "recall_by_cause/002-baseline/viral"),
-    Folded("Can the probabilities be taken at their word?", "", calibration, "majority.brier"),
-)
-
-
 def seed_table(real: Numbers, run: Numbers) -> pd.DataFrame:
     """Test accuracies as written by network: the mean of the seeds, `_low` the lowest and `_high` the highest."""
     names = dict.fromkeys([*real.names("seeds"), *run.names("seeds")])
@@ -544,52 +385,16 @@ def seed_table(real: Numbers, run: Numbers) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def by_validation_films(accuracy: float, films: Sequence[int] = (16, 50, 100, 200, 500, 1000, 2000)) -> pd.DataFrame:
-    """Wilson's interval of an accuracy by the number of films it was taken on, and its width in points."""
-    found = {count: proportion(round(accuracy * count), count, "", "wilson") for count in films}
-    return pd.DataFrame(
-        {
-            "low": {count: number(one.low) for count, one in found.items()},
-            "high": {count: number(one.high) for count, one in found.items()},
-            "points wide": {count: number(100 * (one.high - one.low), ".1f") for count, one in found.items()},
+def curve_table(real: Numbers) -> pd.DataFrame:
+    """AUROC by number of training films, for frozen features and thumbnails."""
+    found = {}
+    for name, words in (("lite0", "frozen features"), ("thumbnails", "thumbnails")):
+        parts = [real.numbers(f"curve_{name}/{part}") for part in ("rows", "value", "low", "high")]
+        found[words] = {
+            f"{rows:,} films": f"{value:.3f} ({low:.3f} to {high:.3f})"
+            for rows, value, low, high in zip(*parts, strict=True)
         }
-    ).rename_axis("films")
-
-
-def net_benefit(points: pd.DataFrame, share: float) -> pd.DataFrame:
-    """Net benefit of the network, of treating all and of treating none, by the risk at which one would treat.
-
-    points: `threshold`, `sensitivity`, `specificity`; the network's threshold at each risk is the one with the highest
-        net benefit there, so that its probabilities need not be calibrated for this share of the ill
-    share: of the ill
-    """
-    risks = np.round(np.arange(0.02, 0.62, 0.02), 2)
-    odds = risks / (1 - risks)
-    hits, false_alarms = points["sensitivity"] * share, (1 - points["specificity"]) * (1 - share)
-    network = [float((hits - false_alarms * one).max()) for one in odds]
-    return pd.DataFrame(
-        {
-            "risk at which to treat": risks,
-            "network": network,
-            "treat all": share - (1 - share) * odds,
-            "treat none": np.zeros(len(risks)),
-        }
-    )
-
-
-def decision(points: pd.DataFrame, risk: float = 0.2) -> str:
-    """What the network adds to the better of treating all and treating none, at one risk and two prevalences."""
-    parts = []
-    for share in (TEST_SHARE, CLINIC):
-        table = net_benefit(points, share)
-        row = table.iloc[(table["risk at which to treat"] - risk).abs().argmin()]
-        gain = row["network"] - max(row["treat all"], row["treat none"])
-        parts.append(f"{number(100 * gain, '.1f')} per 100 children where {share:.1%} are ill")
-    return (
-        f"For a doctor who treats from a risk of {risk:.0%} on, the network is worth as many true findings without a "
-        f"false alarm as {' and '.join(parts)}, beyond treating all or none. The threshold is the best for each risk, "
-        "taken on the same films, so this is an upper end."
-    )
+    return pd.DataFrame(found)
 
 
 def inside(name: str, share: float, area: float) -> str:
@@ -598,49 +403,6 @@ def inside(name: str, share: float, area: float) -> str:
     if np.isnan(share):
         return f"No phantom has any heat for {name}."
     return f"{share:.0%} of the heat of {name} lies inside the lungs, which are {area:.0%} of the film. {more}"
-
-
-NOT_RUN = "–"
-PROPOSED = (
-    (
-        "Sample the test set like the training set (002)",
-        "AUROC, all films divided by patient",
-        "split.patient.lite0.auroc",
-    ),
-    ("A deeper baseline (002)", "AUROC, four convolutions in place of two", "003-base.auroc"),
-    ("A deeper network (003)", "AUROC, five convolutions", "003-five-blocks.auroc"),
-    ("A less complex base model (002)", "AUROC, frozen Lite0", f"{LITE0}.auroc"),
-    ("Fine-tune later layers (002, 003)", "AUROC, all layers of Lite0 trained", "whole.auroc"),
-    ("More values of L1 and L2 (003)", "AUROC, L1 of 0.005; no other was run", "003-l1.auroc"),
-    ("More epochs (002)", "not run on real films yet", ""),
-    ("A range of learning rates, with their time (002, 003)", "not run on real films yet", ""),
-    ("Other sizes of film (002)", "not run; at 224 pixels, squashed, 256 adds none", ""),
-)
-
-
-def next_steps(real: Numbers) -> pd.DataFrame:
-    """What the write-ups would try next, what was measured of it, and the result."""
-    rows = {
-        what: {"measured": measured, "result": str(real.metric(name)) if name else NOT_RUN}
-        for what, measured, name in PROPOSED
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-DEFECTS = (
-    'Write-up 002 blames "approx. 600" training samples; its own log says 4,695. It takes "0.74 just by predicting all '
-    'cases as being positive" for the bar, the share in training; among the test films it is 62.5 %, so its networks '
-    "are further above it than it says.",
-    '"Accuracy lower than the previous 2 models" (002, of the pretrained network): its 0.811 lies between their 0.795 '
-    'and 0.856. "Owing to the improved recall, the amount of false positives is much lower" (002): the false positives '
-    "did fall; recall did too, as the same section says.",
-    "\"5,863 X-Ray images\" (002): the three folders hold 5,216, 624 and 16, which is 5,856. `verbose='False'` (002): "
-    'text that is not empty counts as true. Losses that "have started to plateau after 6 epochs" (002): in the last of '
-    "them the training loss falls from 0.129 to 0.100.",
-    'A "loss of 200.31%" (003): a loss is no percentage. The accuracies of its L1 and L2 models are left blank.',
-    'A convolutional network "initialized with a densely connected layer", and hidden layers called unsupervised '
-    "(003): neither is so.",
-)
 
 
 # --- of this run alone, and of the write-ups' own numbers ------------------------------------------------------------
@@ -693,65 +455,11 @@ def frozen(numbers: Numbers) -> str:
     """What a frozen network's features are worth beside the controls, and what its threshold is worth."""
     against = {"random weights": "frozen.minus_random", "thumbnails": "frozen.minus_thumbnails"}
     gaps = {what: numbers.metric(f"{name}.auroc") for what, name in against.items()}
-    listed = " and ".join(f"minus {what} is {gap} ({_said(gap)})" for what, gap in gaps.items())
+    listed = " and ".join(f"minus {what} is {gap} ({meant(gap)})" for what, gap in gaps.items())
     half = _three(numbers, f"{LITE0}.at_half")
     return (
         f"the AUROC of Lite0 with ImageNet's weights {listed}. Its accuracy is {half} at one half, and "
         f"{_three(numbers, LITE0)} at a threshold from training patients that the regression had not seen"
-    )
-
-
-def twice(y: Any, y_twice: Any, told: Mapping[str, Any]) -> str:
-    """How many films are counted, here and in the write-up."""
-    total = {sum(map(sum, matrix)) for matrix in matrices_002(told).values()}
-    tested = told["test_films"]
-    return (
-        f"The matrix holds {len(y_twice)} films, though {len(y)} were tested. The write-up's three matrices hold "
-        f"{max(total):.0f} each, though its test set has {tested:.0f}: {max(total) - tested:.0f} more, one batch."
-    )
-
-
-def matrices_002(told: Mapping[str, Any]) -> dict[str, Matrix]:
-    """Write-up 002's three printed matrices, from the claims by id."""
-    return {claim.removesuffix("_matrix"): value for claim, value in told.items() if claim.endswith("_matrix")}
-
-
-def swapped(told: Mapping[str, Any]) -> str:
-    """Write-up 002's numbers, read rightly."""
-    found = {name: read_matrix(matrix) for name, matrix in matrices_002(told).items()}
-    lines = [
-        f"{name}: recall {one['sensitivity']:.3f}, precision {one['precision']:.3f}" for name, one in found.items()
-    ]
-    return (
-        f"From the write-up's own matrices, which still hold one batch twice, in order: {'; '.join(lines)}. The "
-        f"{told['baseline_precision_read']:.2f} that it quotes as the baseline's precision stands in the row of the "
-        f"normal films: it is the specificity, {found['002-baseline']['specificity']:.2f}."
-    )
-
-
-def recommendation(
-    recall: Mapping[str, float],
-    precision: Mapping[str, float],
-    specificity: Mapping[str, float],
-    told: Mapping[str, Any],
-) -> str:
-    """What the misread precision does to write-up 002's choice, and which network here has the highest recall."""
-    base, chosen = (read_matrix(matrices_002(told)[name]) for name in ("002-baseline", "002-augmented"))
-    first = highest_recall(recall, precision)
-    here = (
-        "On this run no recall is defined."
-        if np.isnan(recall[first])
-        else f"On this run the highest recall, {number(recall[first])}, is that of {first}, with a precision of "
-        f"{number(precision[first])} and a specificity of {number(specificity[first])}."
-    )
-    return (
-        "The write-up's rule has two halves: recall is more important, \"but we still want the model to have "
-        'reasonable precision". By the second half it turns down its baseline: "the precision was only '
-        f'{told["baseline_precision_read"]:.2f}". Read rightly, the baseline has a precision of '
-        f"{base['precision']:.3f} and a recall of {base['sensitivity']:.3f}; 002-augmented, which it chooses, has "
-        f"{chosen['precision']:.3f} and {chosen['sensitivity']:.3f}. So the reason falls away, and not the rule. "
-        "Whether the baseline's precision is reasonable the write-up does not say, and its choice has the higher "
-        f"accuracy. {here}"
     )
 
 
@@ -770,39 +478,17 @@ def not_in_reference(reference: Mapping[str, Any] | None, known: Sequence[str]) 
     )
 
 
-def matrix_003(told: Mapping[str, Any]) -> Matrix:
-    """Write-up 003's matrix, from its words: the first row and column, and the films there are."""
-    (right, row), (_, column) = told["003_row"], told["003_column"]
-    return ((right, row - right), (column - right, told["test_films"] - row - (column - right)))
-
-
-def readings_003(matrix: Matrix) -> tuple[dict[str, float], dict[str, float]]:
-    """What write-up 003 calls precision and recall, and what they are."""
-    found = read_matrix(matrix)
-    (first, second), (third, fourth) = matrix
-    claimed = {
-        "films of the ill": first + third,
-        "called ill": first + second,
-        "recall": found["negative_predictive_value"],
-        "precision": found["specificity"],
-    }
-    true = {
-        "films of the ill": third + fourth,
-        "called ill": second + fourth,
-        "recall": found["sensitivity"],
-        "precision": found["precision"],
-    }
-    return claimed, true
-
-
-def flipped(claimed: Mapping[str, float], true: Mapping[str, float]) -> str:
-    """The two readings in a sentence."""
-    return (
-        f"The row of {claimed['called ill']:.0f} is the normal children. What is called a precision of "
-        f"{claimed['precision']:.2%} is the specificity, and a recall of {claimed['recall']:.2%} is the share of "
-        f"normal among those called normal. Recall is {true['recall']:.1%} and precision {true['precision']:.1%}. What "
-        "was weak is the specificity, which the write-up does not name."
-    )
+def conclusion(over_thumbnails: Estimate, sensitivity: Estimate, specificity: Estimate) -> list[str]:
+    """Three questions to a network on films of one's own, answered; the first is its AUROC minus that of thumbnails."""
+    above = verdict(over_thumbnails) == "above"
+    right = predictive_values(np.array([sensitivity.value]), np.array([specificity.value]), CLINIC)[0][0]
+    return [
+        f"1. AUROC minus that of thumbnails: {over_thumbnails}. "
+        + ("It sees more than a thumbnail does." if above else "It has not been shown to see more. Stop here."),
+        f"2. Specificity: {specificity}. Where {CLINIC:.0%} are ill, {number(100 * float(right), '.0f')} of 100 alarms "
+        "are right. Ask those who would act on them whether that is enough.",
+        "3. The threshold was set on films held out of this folder. Another clinic sets its own, on films of its own.",
+    ]
 
 
 def failures(best: Training, worst: pd.DataFrame) -> str:

@@ -1,8 +1,8 @@
 """The networks of write-ups 002 and 003 as one table: a new variant is one entry."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
+from medutils.chapters import known_names
 from medutils.errors import InputError
 from medutils.models.augment import Augmentation
 from medutils.models.cnn import Architecture
@@ -107,12 +107,12 @@ VARIANTS = {
 }
 
 
-PARTS = ("heads", "whole")  # what is trained beside the variants
+PARTS = ("heads", "whole", "augmentation", "splits", "proposals")  # what is trained beside the variants
 
 
 def chosen(names: str) -> dict[str, Variant]:
     """The variants named, with commas between; `InputError` for one that is not known, or none."""
-    wanted = _known("variants", names, VARIANTS)
+    wanted = known_names("variants", names, VARIANTS)
     if not wanted:
         raise InputError(f"variants: found none; expected some of {few(VARIANTS, 30)}, with commas between")
     return {name: VARIANTS[name] for name in wanted}
@@ -120,11 +120,4 @@ def chosen(names: str) -> dict[str, Variant]:
 
 def parts_of(names: str) -> list[str]:
     """The parts named, with commas between; `InputError` for one that is not known."""
-    return _known("parts", names, PARTS)
-
-
-def _known(parameter: str, names: str, known: Collection[str]) -> list[str]:
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    if unknown := [name for name in wanted if name not in known]:
-        raise InputError(f"{parameter}: found '{unknown[0]}'; expected some of {few(known, 30)}, with commas between")
-    return wanted
+    return known_names("parts", names, PARTS)

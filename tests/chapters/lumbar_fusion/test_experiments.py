@@ -74,6 +74,20 @@ def area(results: Results, name: str) -> float:
     return results.metrics[f"{name}.{AREA}"].value
 
 
+def test_phantom_studies_are_called_so_and_their_predictions_are_not_among_the_patients(results: Results) -> None:
+    experiments.trials(results, experiments.PHANTOMS, found())
+    assert area(results, "phantoms_sets_dynamic_as_it_is") > 0.5
+    assert results.experiments[experiments.PHANTOMS]["kind"] == "phantom" and not results.predictions
+
+
+def test_what_is_missing_is_told_by_number_as_the_mean_over_the_subsets_of_that_size(results: Results) -> None:
+    experiments.trials(results, "spider", found())
+    experiments.by_number(results, "spider", found())
+    t1, t2 = area(results, "spider_sets_dynamic_t1"), area(results, "spider_sets_dynamic_t2")
+    assert area(results, "spider_sets_dynamic_1_missing") == pytest.approx((t1 + t2) / 2)
+    assert "spider_sets_dropout_1_missing.auroc_over_targets" not in results.metrics
+
+
 def test_trials_are_kept_with_what_they_were_made_on(results: Results) -> None:
     experiments.trials(results, "spider", found())
     assert area(results, "spider_sets_pseudo_t1_t2") > area(results, "spider_sets_zero_t1_t2")

@@ -102,6 +102,27 @@ def test_settings_that_folds_took_are_counted() -> None:
     assert sentences.chosen(numbers({"spider": {"chosen": taken}})).endswith("; 16 components, rate 0.001 (13)")
 
 
+def test_curves_have_a_panel_for_patients_and_one_for_phantom_studies() -> None:
+    run = numbers(
+        spider_sets_dynamic_t1_t2=0.7,
+        spider_sets_dynamic_1_missing=0.6,
+        phantoms_sets_dynamic_sagittal_t1_sagittal_t2_axial_t2=0.9,
+        phantoms_sets_dynamic_2_missing=0.5,
+    )
+    panels = sentences.missing_curves(run)
+    assert list(panels) == ["patients", "phantom studies"]
+    assert panels["patients"].to_dict("list") == {"series missing": ["0", "1"], "dynamic weights": [0.7, 0.6]}
+    assert panels["phantom studies"]["series missing"].tolist() == ["0", "2"]
+    assert sentences.missing_table(run).loc["dynamic weights", "phantom studies, 2 missing"].startswith("0.500 (")
+    assert not sentences.missing_curves(numbers()) and not len(sentences.missing_table(numbers()))
+
+
+def test_remedies_on_phantom_studies_are_told_with_what_is_lost() -> None:
+    run = numbers(phantoms_sets_dynamic_1_missing=0.6, phantoms_sets_zero_at_random_over_dynamic=0.05, phantoms_x=0.1)
+    said = sentences.remedied_on_phantoms(run)
+    assert "0.600" in said and "1 came out better and 0 worse" in said
+
+
 def test_the_series_that_shows_a_condition_is_found_by_its_number() -> None:
     run = numbers(
         phantoms_needs_spinal_canal_stenosis_sagittal_t1=0.5,

@@ -56,7 +56,7 @@ def test_comparisons_are_chosen_by_name(names: str, found: list[str]) -> None:
 
 
 def test_an_unknown_comparison_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"comparisons: found 'larger'; expected some of redrawn, .*, or nothing"):
+    with pytest.raises(InputError, match=r"comparisons: found 'larger'; expected some of redrawn, .*, with commas"):
         chosen("redrawn,larger")
 
 

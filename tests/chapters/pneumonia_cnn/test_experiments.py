@@ -13,7 +13,7 @@ from PIL import Image
 from medutils import cache
 from medutils.chapters import get_chapter, resolve
 from medutils.chapters.pneumonia_cnn import experiments as pneumonia
-from medutils.chapters.pneumonia_cnn import sentences as pneumonia_sentences
+from medutils.chapters.pneumonia_cnn import reports
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen
 from medutils.data import images
 from medutils.data.films import open_films
@@ -315,7 +315,7 @@ def test_swapped_arguments_exchange_precision_and_recall():
 
 def test_the_published_reports_come_from_the_published_matrices():
     told = reported_values("pneumonia_cnn")
-    for name, matrix in pneumonia_sentences.matrices_002(told).items():
+    for name, matrix in reports.matrices_002(told).items():
         (tn, fp), (fn, tp) = matrix
         y = np.repeat([0, 0, 1, 1], [int(count) for count in (tn, fp, fn, tp)])
         said = np.repeat([0, 1, 0, 1], [int(count) for count in (tn, fp, fn, tp)])
@@ -326,9 +326,9 @@ def test_the_published_reports_come_from_the_published_matrices():
 
 def test_write_up_003s_matrix_reads_as_it_says_only_with_the_wrong_class():
     told = reported_values("pneumonia_cnn")
-    matrix = pneumonia_sentences.matrix_003(told)
+    matrix = reports.matrix_003(told)
     assert matrix == ((190, 44), (9, 381))
-    claimed, true = pneumonia_sentences.readings_003(matrix)
+    claimed, true = reports.readings_003(matrix)
     assert (claimed["precision"], claimed["recall"]) == pytest.approx(
         (told["003_precision"], told["003_recall"]), abs=5e-5
     )
@@ -337,7 +337,7 @@ def test_write_up_003s_matrix_reads_as_it_says_only_with_the_wrong_class():
 
 def test_write_up_002s_baseline_has_the_highest_recall_and_the_precision_it_misreads_is_its_specificity():
     told = reported_values("pneumonia_cnn")
-    read = {name: pneumonia.read_matrix(m) for name, m in pneumonia_sentences.matrices_002(told).items()}
+    read = {name: pneumonia.read_matrix(m) for name, m in reports.matrices_002(told).items()}
     recall, precision = ({name: one[key] for name, one in read.items()} for key in ("sensitivity", "precision"))
     assert pneumonia.highest_recall(recall, precision) == "002-baseline"
     assert round(read["002-baseline"]["specificity"], 2) == told["baseline_precision_read"]

@@ -6,10 +6,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from medutils.chapters.pneumonia_cnn import sentences
+from medutils.chapters.pneumonia_cnn import arithmetic, folded, reports, sentences
 from medutils.chapters.pneumonia_cnn.experiments import highest_recall
 from medutils.data.films import Films
 from medutils.data.manifest import Located
@@ -20,7 +21,8 @@ NAN = float("nan")
 CHAPTER = "pneumonia_cnn"
 CLAUSES = [
     function
-    for function in vars(sentences).values()
+    for module in (sentences, folded)
+    for function in vars(module).values()
     if inspect.isfunction(function) and list(inspect.signature(function).parameters) == ["numbers"]
 ]
 TOLD = reported_values(CHAPTER)
@@ -167,7 +169,7 @@ def test_temperatures_at_their_bound_are_named(temperatures, words):
 @pytest.mark.parametrize("first", [0.985, NAN])
 def test_write_up_002s_rule_is_quoted_whole_and_the_misread_number_is_the_finding(told, first):
     recall, rest = {"x": first, "y": NAN}, {"x": 0.7, "y": NAN}
-    text = sentences.recommendation(recall, rest, rest, told)
+    text = reports.recommendation(recall, rest, rest, told)
     assert '"but we still want the model to have reasonable precision"' in text
     assert '"the precision was only 0.47"' in text
     assert "a precision of 0.757 and a recall of 0.985" in text
@@ -193,7 +195,7 @@ def test_a_run_that_measured_nothing_is_told_without_a_number(clause):
 
 def test_what_is_folded_is_there_in_the_reference_run_and_quotes_the_write_up():
     real = real_numbers(CHAPTER)
-    for one in sentences.FOLDED:
+    for one in folded.FOLDED:
         found = real.number(one.needs) if "/" in one.needs else real.metric(one.needs).value
         assert found == found, one.title
         assert not one.quote or quoted(CHAPTER, one.quote)[0].words
@@ -204,7 +206,7 @@ def test_what_is_folded_is_there_in_the_reference_run_and_quotes_the_write_up():
 )
 def test_a_difference_is_told_by_its_interval(value: float, words: str):
     numbers = with_metrics(**{"003-l1_minus_003-base__auroc": value, "frozen__minus_random__auroc": value})
-    assert words in sentences.penalty(numbers)
+    assert words in folded.penalty(numbers)
     assert words in sentences.frozen(numbers)
 
 
@@ -227,8 +229,8 @@ def test_the_widest_spread_of_seeds_is_named_and_its_ends():
 
 def test_causes_are_told_apart_only_where_there_are_two():
     recall = {"a": {"bacterial": 0.8, "viral": 0.6}, "b": {"bacterial": 0.6, "viral": 0.6}}
-    assert "1 of 2 networks" in sentences.causes(Numbers({"experiments": {"recall_by_cause": recall}}))
-    assert "two causes are not told" in sentences.causes(Numbers({"experiments": {"recall_by_cause": {"a": {}}}}))
+    assert "1 of 2 networks" in folded.causes(Numbers({"experiments": {"recall_by_cause": recall}}))
+    assert "two causes are not told" in folded.causes(Numbers({"experiments": {"recall_by_cause": {"a": {}}}}))
 
 
 def test_write_up_003s_gains_are_told_with_what_it_says_of_them():
@@ -240,24 +242,45 @@ def test_write_up_003s_gains_are_told_with_what_it_says_of_them():
 def test_a_network_that_knows_nothing_has_no_net_benefit_beyond_treating_all_or_none():
     blind = pd.DataFrame({"threshold": [0.0, 1.0], "sensitivity": [1.0, 0.0], "specificity": [0.0, 1.0]})
     sees = pd.DataFrame({"threshold": [0.5], "sensitivity": [1.0], "specificity": [1.0]})
-    table = sentences.net_benefit(blind, 0.3)
+    table = arithmetic.net_benefit(blind, 0.3)
     assert (table["network"] - table[["treat all", "treat none"]].max(axis=1)).abs().max() < 1e-12
-    assert (sentences.net_benefit(sees, 0.3)["network"] - 0.3).abs().max() < 1e-12
-    assert "0.0 per 100 children" in sentences.decision(blind)
+    assert (arithmetic.net_benefit(sees, 0.3)["network"] - 0.3).abs().max() < 1e-12
+    assert "0.0 per 100 children" in arithmetic.decision(blind)
 
 
 def test_more_validation_films_leave_a_narrower_interval():
-    wide = sentences.by_validation_films(0.9)["points wide"].astype(float)
+    wide = arithmetic.by_validation_films(0.9)["points wide"].astype(float)
     assert wide.is_monotonic_decreasing
     assert wide[16] > 25
 
 
 def test_what_was_proposed_and_not_run_has_no_number():
-    table = sentences.next_steps(Numbers({}))
-    assert set(table["result"]) == {sentences.NOT_RUN, "not defined"}
-    assert (sentences.next_steps(real_numbers(CHAPTER))["result"] != "not defined").sum() >= 8
+    table = folded.next_steps(Numbers({}))
+    assert set(table["result"]) == {"not defined"}
+    assert (folded.next_steps(real_numbers(CHAPTER))["result"] != "not defined").all()
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.6, "More than"), (0.2, "No more than"), (NAN, "No phantom")])
 def test_heat_inside_the_lungs_is_held_against_their_area(share: float, words: str):
     assert words in sentences.inside("a", share, 0.3)
+
+
+def test_many_looks_flatter_more_where_films_are_few():
+    few, many = (arithmetic.optimism_by_looks(films).set_index("networks")["best of them"] for films in (16, 2000))
+    assert few[1] == pytest.approx(0, abs=1e-9) and few.is_monotonic_increasing
+    assert few[20] > 5 * many[20] > 0
+    drawn = np.random.default_rng(0).binomial(16, 0.9, (20_000, 20)).max(1).mean() / 16 - 0.9
+    assert few[20] == pytest.approx(100 * drawn, abs=0.1)
+    assert "2,000 films" in arithmetic.looks_told((16, 2000))
+
+
+def test_an_interval_is_wider_where_films_are_few():
+    width = [(table["highest"] - table["lowest"]).max() for table in map(arithmetic.interval_by_accuracy, (16, 624))]
+    assert width[0] > 4 * width[1]
+
+
+@pytest.mark.parametrize(("low", "said"), [(0.01, "more than a thumbnail"), (-0.01, "Stop here")])
+def test_a_conclusion_stops_at_a_network_that_is_not_above_thumbnails(low: float, said: str):
+    gap = Estimate(0.02, low, 0.05, 100, "test")
+    lines = sentences.conclusion(gap, Estimate(0.9, 0.8, 1, 100, "test"), Estimate(0.9, 0.8, 1, 100, "test"))
+    assert said in lines[0] and "50 of 100 alarms" in lines[1]

@@ -1,0 +1,111 @@
+"""What is said of the trainings in `comparisons`. Each clause takes the numbers of a run."""
+
+from math import isnan
+
+import pandas as pd
+
+from medutils.evaluation import Estimate, number, verdict
+from medutils.evidence import Numbers
+from medutils.evidence.words import Clause
+
+NETWORKS = {
+    "002": "write-up 002's network",
+    "003": "write-up 003's network",
+    "lite0": "Lite0, random weights",
+    "lite0_imagenet": "Lite0, ImageNet's weights",
+}
+LEVELS = {"mild": "mild", "heavy": "heavy"}
+WAYS = {"official": "on the official test films", "patient": "divided by patient", "film": "by film"}
+PROXIES = {
+    "validation": "AUROC on held-out patients",
+    "log_loss": "log loss on them",
+    "contrast": "AUROC on them with half of the contrast",
+    "size": "with half of the pixels a side",
+    "compression": "after strong compression",
+    "all_stresses": "the mean of these three",
+}
+
+
+NOT_RUN = "–"
+PROPOSALS = (
+    "More epochs (002)",
+    "A range of learning rates, with their time (002, 003)",
+    "Other sizes of film (002)",
+    "A range of L1 and L2 (003)",
+)
+
+
+def augment_rows() -> dict[str, str]:
+    """The metric of each row of the figure: a level minus none, by network."""
+    return {
+        f"{level}, {words}": f"augment.{network}.{name}_minus_none.auroc"
+        for network, words in NETWORKS.items()
+        for name, level in LEVELS.items()
+    }
+
+
+def factorial(n: Numbers) -> str:
+    """What mild and heavy augmentation change, network by network."""
+    gains = {row: n.metric(name) for row, name in augment_rows().items()}
+    known = {row: one for row, one in gains.items() if not isnan(one.value)}
+    if not known:
+        return "no network was trained with and without augmentation on one budget"
+    sides = {"above": "better", "below": "worse", "holds 0": "not to be told apart"}
+    listed = [
+        f"{words} ({', '.join(row for row, one in known.items() if verdict(one) == side) or 'none'})"
+        for side, words in sides.items()
+    ]
+    return f"by AUROC, with augmentation minus without, on one budget: {'; '.join(listed)}"
+
+
+def areas(n: Numbers) -> pd.DataFrame:
+    """AUROC by network (rows) and level, with intervals; empty where it was not run."""
+    rows = {
+        words: {level: n.metric(f"augment.{network}.{level}.auroc") for level in ("none", *LEVELS)}
+        for network, words in NETWORKS.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table[table.map(lambda one: not isnan(one.value)).all(axis=1)].map(str)
+
+
+def trained_splits(n: Numbers) -> str:
+    """What one whole network reaches on each way to divide the films."""
+    parts = []
+    for way, words in WAYS.items():
+        accuracy, area = (n.metric(f"trained_split.{way}.{name}") for name in ("accuracy", "auroc"))
+        parts.append(f"{accuracy} {words} (AUROC {number(area.value)})")
+    return f"all of Lite0 trained has an accuracy of {', '.join(parts)}"
+
+
+def proxies(n: Numbers) -> str:
+    """Which numbers from the training folder put networks in the order that the test films give."""
+    found = {words: n.number(f"proxies/correlation/{name}") for name, words in PROXIES.items()}
+    known = {words: value for words, value in found.items() if not isnan(value)}
+    if not known:
+        return "no proxy was held against the test films"
+    listed = "; ".join(f"{words} {number(value, '.2f')}" for words, value in known.items())
+    return (
+        f"over {number(n.number('proxies/trainings'), '.0f')} trainings the rank correlation with AUROC on the test "
+        f"films is: {listed}"
+    )
+
+
+def proposed(n: Numbers) -> pd.DataFrame:
+    """What each proposal changes in the AUROC of one network: a row a setting, or a proposal where none was run."""
+    rows = n.results.get("experiments", {}).get("proposed", {}).get("rows", [])
+    if not rows:
+        return pd.DataFrame({"measured": "not run on real films yet", "result": NOT_RUN}, index=list(PROPOSALS))
+    found: dict[str, dict[str, str]] = {}
+    for place, row in enumerate(rows):
+        gain = n.metric(f"proposed.{place}_minus_first.auroc")
+        area: Estimate = n.metric(f"proposed.{place}.auroc")
+        result = f"{gain}" if place else f"{area}"
+        what = "AUROC of write-up 003's network" if not place else f"AUROC minus {rows[0]['setting']}"
+        found[f"{row['proposal']}: {row['setting']}"] = {
+            "measured": f"{what}; {row['seconds']:.0f} s a training",
+            "result": result,
+        }
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+CLAUSES: tuple[Clause, ...] = (factorial, trained_splits, proxies)
