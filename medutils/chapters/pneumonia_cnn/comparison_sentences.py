@@ -6,13 +6,13 @@ import pandas as pd
 
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause
+from medutils.evidence.words import Clause, as_start
 
 NETWORKS = {
     "002": "write-up 002's network",
     "003": "write-up 003's network",
-    "lite0": "Lite0, random weights",
-    "lite0_imagenet": "Lite0, ImageNet's weights",
+    "lite0": "Lite0 with random weights",
+    "lite0_imagenet": "Lite0 with ImageNet's weights",
 }
 LEVELS = {"mild": "mild", "heavy": "heavy"}
 WAYS = {"official": "on the official test films", "patient": "divided by patient", "film": "by film"}
@@ -26,6 +26,7 @@ PROXIES = {
 }
 
 
+SIDES = {"above": "helps", "below": "harms", "holds 0": "makes no difference that could be shown for"}
 NOT_RUN = "–"
 PROPOSALS = (
     "More epochs (002)",
@@ -45,17 +46,40 @@ def augment_rows() -> dict[str, str]:
 
 
 def factorial(n: Numbers) -> str:
-    """What mild and heavy augmentation change, network by network."""
-    gains = {row: n.metric(name) for row, name in augment_rows().items()}
-    known = {row: one for row, one in gains.items() if not isnan(one.value)}
-    if not known:
+    """What mild and heavy augmentation change in AUROC, network by network."""
+    parts = []
+    for name, level in LEVELS.items():
+        by_verdict: dict[str, list[str]] = {}
+        for network, words in NETWORKS.items():
+            gap = n.metric(f"augment.{network}.{name}_minus_none.auroc")
+            by_verdict.setdefault(verdict(gap), []).append(f"{words} ({number(gap.value, '+.3f')})")
+        told = [f"{words} {' and '.join(by_verdict[side])}" for side, words in SIDES.items() if side in by_verdict]
+        if told:
+            parts.append(f"{level} augmentation {'; it '.join(told)}")
+    if not parts:
         return "no network was trained with and without augmentation on one budget"
-    sides = {"above": "better", "below": "worse", "holds 0": "not to be told apart"}
-    listed = [
-        f"{words} ({', '.join(row for row, one in known.items() if verdict(one) == side) or 'none'})"
-        for side, words in sides.items()
-    ]
-    return f"by AUROC, with augmentation minus without, on one budget: {'; '.join(listed)}"
+    return f"in AUROC, minus none on the same budget{_budget(n)}, {'. '.join([parts[0], *map(as_start, parts[1:])])}"
+
+
+def helps(n: Numbers) -> str:
+    """The question in a few words; empty where it was not asked."""
+    found = {verdict(n.metric(name)) for name in augment_rows().values()} - {"undefined"}
+    if not found:
+        return ""
+    if {"above", "below"} <= found:
+        return "Augmentation helps some networks and harms others."
+    if "above" in found:
+        return "Augmentation helps some networks."
+    return "Augmentation harms some networks." if "below" in found else "No effect of augmentation could be shown."
+
+
+def _budget(n: Numbers) -> str:
+    """What all had in common, in brackets; from the part of the reference run, or from this run."""
+    own = n.results.get("parts", {}).get("augmentation", n.results).get("parameters", {})
+    if "compared_size" not in own:
+        return ""
+    epochs = own["compared_epochs"]
+    return f" (films of {own['compared_size']} pixels, {epochs} epochs, {max(1, epochs // 2)} of Lite0)"
 
 
 def areas(n: Numbers) -> pd.DataFrame:
@@ -73,8 +97,12 @@ def trained_splits(n: Numbers) -> str:
     parts = []
     for way, words in WAYS.items():
         accuracy, area = (n.metric(f"trained_split.{way}.{name}") for name in ("accuracy", "auroc"))
-        parts.append(f"{accuracy} {words} (AUROC {number(area.value)})")
-    return f"all of Lite0 trained has an accuracy of {', '.join(parts)}"
+        half = n.metric(f"trained_split.{way}.at_half.accuracy")
+        parts.append(f"{accuracy} {words} (AUROC {number(area.value)}; at one half {number(half.value)})")
+    return (
+        "all of Lite0 trained has, at the threshold that its own held-out films give, an accuracy of "
+        f"{', '.join(parts)}"
+    )
 
 
 def proxies(n: Numbers) -> str:

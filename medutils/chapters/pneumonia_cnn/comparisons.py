@@ -121,11 +121,15 @@ def _units(films: Films, rows: np.ndarray, way: str) -> np.ndarray:
 
 
 def record_divided(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
-    """Keep each way as `trained_split.<way>`, all divisions together; `trained_split` holds them one by one."""
+    """Keep each way as `trained_split.<way>`, its divisions together, and `.at_half`; `trained_split` has each of them.
+
+    At the threshold that its own held-out films give, and at one half.
+    """
     for way, group in trained.items():
-        add_few(results, f"trained_split.{way}", summaries.pooled(group, as_written=True), 0.5)
+        add_few(results, f"trained_split.{way}", summaries.pooled(group), "threshold")
+        add_few(results, f"trained_split.{way}.at_half", summaries.pooled(group, as_written=True), 0.5)
     task = binary(results.task.positive)
-    each = {way: [values(one.as_written(), task, 0.5) for one in group] for way, group in trained.items()}
+    each = {way: [values(one.predictions(), task, "threshold") for one in group] for way, group in trained.items()}
     results.experiment(
         "trained_split",
         **{

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medutils.chapters.pneumonia_cnn.comparison_sentences import factorial, helps
 from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, number, predictive_values, verdict
 from medutils.evidence import Numbers
@@ -81,7 +82,6 @@ def meant(gap: Estimate) -> str:
 def answer(real: Numbers, told: Mapping[str, Any]) -> str:
     """The chapter's question, answered by the reference run."""
     right, random = (real.metric(f"head.003.{name}.auroc") for name in ("imagenet", "imagenet_minus_none"))
-    small, larger = (real.metric(f"{name}.auroc") for name in AUGMENTED)
     return (
         "**Transfer learning helps.** Write-up 003's dense head on a frozen EfficientNet-Lite0 has an AUROC of "
         f"{right} on the real test films with ImageNet's weights; that minus random weights is {random} "
@@ -90,8 +90,7 @@ def answer(real: Numbers, told: Mapping[str, Any]) -> str:
         f"Write-up 002 found otherwise: it reports an accuracy of {told['002-xception_test_accuracy']:.3f} for a large "
         f"pretrained network, less than the {told['002-augmented_test_accuracy']:.3f} of a small one. Its network was "
         f"given pixel values that it had never seen. {spoiled(real)}\n\n"
-        f"**Augmentation helps one network and not the other.** It changes the AUROC of write-up 003's network by "
-        f"{larger} and that of write-up 002's by {small}. Write-up 003 credits it with "
+        f"**{helps(real) or 'Does augmentation help?'}** {as_start(factorial(real))}. Write-up 003 credits it with "
         f"{points(told['003_aug_accuracy'] - told['003_base_accuracy'])} of accuracy, from one run each."
     )
 

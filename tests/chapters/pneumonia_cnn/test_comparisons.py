@@ -1,6 +1,6 @@
 """Trainings on one budget: each against its own baseline, and what is held out stays whole."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import torch
 
 from medutils.chapters.pneumonia_cnn import comparison_sentences, comparisons
 from medutils.data.films import Films
-from medutils.evaluation import binary
+from medutils.evaluation import Estimate, binary
 from medutils.evidence import Numbers, Results
 from medutils.models.cnn import Architecture
 from medutils.training.kept import Plan
@@ -45,7 +45,10 @@ def test_every_level_of_augmentation_is_held_against_none_on_the_same_budget(fil
     assert found["trainings"] == len(found["test"]) == sum(map(len, trained.values()))
     assert set(found["correlation"]) == set(comparison_sentences.PROXIES)
     numbers = Numbers(results.as_dict())
-    assert "better (" in comparison_sentences.factorial(numbers) and len(comparison_sentences.areas(numbers)) == 4
+    assert (
+        "Heavy augmentation" in comparison_sentences.factorial(numbers)
+        and len(comparison_sentences.areas(numbers)) == 4
+    )
     assert f"over {found['trainings']} trainings" in comparison_sentences.proxies(numbers)
 
 
@@ -89,3 +92,14 @@ def test_nothing_is_told_of_what_was_not_run() -> None:
         assert clause(Numbers({})).startswith("no ")
     assert comparison_sentences.areas(Numbers({})).empty
     assert set(comparison_sentences.proposed(Numbers({}))["result"]) == {comparison_sentences.NOT_RUN}
+
+
+@pytest.mark.parametrize(
+    ("mild", "heavy", "said"),
+    [(0.05, -0.05, "some networks and harms"), (0.05, 0.001, "helps some"), (-0.05, 0.001, "harms"), (0.0, 0.0, "No")],
+)
+def test_augmentation_is_said_to_help_or_to_harm_by_the_intervals(mild: float, heavy: float, said: str) -> None:
+    gaps = {"augment.002.mild_minus_none.auroc": mild, "augment.003.heavy_minus_none.auroc": heavy}
+    metrics = {name: asdict(Estimate(one, one - 0.02, one + 0.02, 9, "test")) for name, one in gaps.items()}
+    assert said in comparison_sentences.helps(Numbers({"metrics": metrics}))
+    assert not comparison_sentences.helps(Numbers({}))
