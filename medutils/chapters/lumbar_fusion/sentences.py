@@ -187,12 +187,18 @@ def _gains(n: Numbers, start: str = "spider") -> str:
     return f"{said}."
 
 
+def in_short(pair: str) -> str:
+    """A name of `remedy_gains` with the number of the architecture alone: `1.1: vector of zeros`."""
+    remedy, _, architecture = pair.partition(", ")
+    return f"{architecture.rpartition('(')[2].rstrip(')')}: {remedy}"
+
+
 def _by_remedy(pairs: Sequence[str]) -> str:
     """Remedies, each with the numbers of the architectures, from names as `remedy_gains` gives them."""
     found: dict[str, list[str]] = {}
     for pair in pairs:
-        remedy, _, architecture = pair.partition(", ")
-        found.setdefault(remedy, []).append(architecture.rpartition("(")[2].rstrip(")"))
+        architecture, _, remedy = in_short(pair).partition(": ")
+        found.setdefault(remedy, []).append(architecture)
     return "; ".join(f"{remedy} in {', '.join(numbers)}" for remedy, numbers in found.items())
 
 
@@ -524,9 +530,9 @@ def missing_estimates(n: Numbers) -> dict[str, pd.DataFrame]:
 
 
 def missing_curves(n: Numbers) -> dict[str, pd.DataFrame]:
-    """The values of `missing_estimates`, as curves."""
+    """The values of `missing_estimates`, as curves; what needs no picture would flatten the others."""
     return {
-        name: table.map(lambda one: one.value).rename(index=str).reset_index()
+        name: table.drop(columns=NETWORKS["prior"], errors="ignore").map(lambda one: one.value).reset_index()
         for name, table in missing_estimates(n).items()
     }
 

@@ -111,8 +111,8 @@ def test_curves_have_a_panel_for_patients_and_one_for_phantom_studies() -> None:
     )
     panels = sentences.missing_curves(run)
     assert list(panels) == ["patients", "phantom studies"]
-    assert panels["patients"].to_dict("list") == {"series missing": ["0", "1"], "dynamic weights": [0.7, 0.6]}
-    assert panels["phantom studies"]["series missing"].tolist() == ["0", "2"]
+    assert panels["patients"].to_dict("list") == {"series missing": [0, 1], "dynamic weights": [0.7, 0.6]}
+    assert panels["phantom studies"]["series missing"].tolist() == [0, 2]
     assert sentences.missing_table(run).loc["dynamic weights", "phantom studies, 2 missing"].startswith("0.500 (")
     assert not sentences.missing_curves(numbers()) and not len(sentences.missing_table(numbers()))
 
