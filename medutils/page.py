@@ -122,7 +122,7 @@ class Page:
         if of in ("phantom", "arithmetic"):
             return of
         if of == "reference and phantom":
-            return "reference run: real data, and phantom studies where it says so"
+            return "reference run: real data and phantoms"
         if of == "both":
             return f"reference run: real data, this run: {self.on_what}"
         return self.on_what if of == "run" else "reference run: real data"

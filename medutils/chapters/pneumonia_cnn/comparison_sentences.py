@@ -130,7 +130,7 @@ def proposed(n: Numbers) -> pd.DataFrame:
         result = f"{gain}" if place else f"{area}"
         what = "AUROC of write-up 003's network" if not place else f"AUROC minus {rows[0]['setting']}"
         found[f"{row['proposal']}: {row['setting']}"] = {
-            "measured": f"{what}; {row['seconds']:.0f} s a training",
+            "measured": f"{what}; {row['seconds']:.0f} s a training on a core, beside other work",
             "result": result,
         }
     return pd.DataFrame.from_dict(found, orient="index")
