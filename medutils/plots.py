@@ -215,8 +215,7 @@ def operating_points(points: pd.DataFrame, prevalences: Sequence[float], start: 
         {"method": "restyle", "label": f"{share:.0%}", "args": [{"y": pair}, [2, 3]]}
         for share, pair in zip(prevalences, curves, strict=True)
     ]
-    slider = {"active": start, "steps": steps, "currentvalue": {"prefix": "prevalence "}, "pad": {"t": 70}, "len": 1.0}
-    return figure.update_layout(sliders=[slider], margin_b=190, yaxis_range=[0, 1.02])
+    return _with_slider(figure, steps, start, "prevalence ").update_layout(yaxis_range=[0, 1.02])
 
 
 def stepped(
@@ -228,22 +227,27 @@ def stepped(
     axes: what each panel's ordinate is; prefix: stands before a step's label; start: the place of the first step shown
     """
     figure = make_subplots(rows=1, cols=len(axes), subplot_titles=list(axes), horizontal_spacing=0.15)
-    labels, ends = list(frames), dict.fromkeys(axes, 0.0)
+    labels = list(frames)
     for place, (panel, axis) in enumerate(axes.items(), start=1):
         table = frames[labels[start]][panel]
         for number, name in enumerate(table.columns[1:]):
             line = go.Scatter(x=table.iloc[:, 0], y=table[name], name=name, line={"color": COLOURS[number], "width": 2})
             figure.add_trace(line, row=1, col=place)
-        ends[panel] = max(float(steps[panel].iloc[:, 1:].max().max()) for steps in frames.values())
+        end = max(float(steps[panel].iloc[:, 1:].max().max()) for steps in frames.values())
         figure.update_xaxes(title=table.columns[0], row=1, col=place)
-        figure.update_yaxes(title=axis, range=[None, 1.05 * ends[panel]], row=1, col=place)
+        figure.update_yaxes(title=axis, range=[None, 1.05 * end], row=1, col=place)
     steps = []
     for label, of in frames.items():
         lines = [(of[panel].iloc[:, 0], of[panel][name]) for panel in axes for name in of[panel].columns[1:]]
         moved = {"x": [x.tolist() for x, _ in lines], "y": [_listed(y.to_numpy()) for _, y in lines]}
         steps.append({"method": "restyle", "label": label, "args": [moved, list(range(len(lines)))]})
+    return _with_slider(figure, steps, start, prefix).update_layout(title=title)
+
+
+def _with_slider(figure: go.Figure, steps: list[dict[str, Any]], start: int, prefix: str) -> go.Figure:
+    """A figure with a slider below it and the room that it needs."""
     slider = {"active": start, "steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 70}, "len": 1.0}
-    return figure.update_layout(title=title, sliders=[slider], margin_b=190)
+    return figure.update_layout(sliders=[slider], margin_b=190)
 
 
 def _listed(values: np.ndarray) -> list[float | None]:

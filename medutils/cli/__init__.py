@@ -108,14 +108,12 @@ def runs(
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
 ) -> None:
     """List, filter and compare runs: parameters, metrics with their intervals, seconds, versions."""
+    from medutils.chapters import names_of
     from medutils.cli.runs import show_comparison, show_runs
     from medutils.runs import export
 
     place = place.expanduser().resolve()
-    if compare:
-        table = show_comparison(place, compare, model)
-    else:
-        table = show_runs(place, where, model, [name.strip() for name in show.split(",") if name.strip()], sort)
+    table = show_comparison(place, compare, model) if compare else show_runs(place, where, model, names_of(show), sort)
     export(table, csv, parquet)
     for path in filter(None, (csv, parquet)):
         print(path)
@@ -167,7 +165,7 @@ def reference(
     import re
     import tempfile
 
-    from medutils.chapters import get_chapter, resolve
+    from medutils.chapters import get_chapter, names_of, resolve
     from medutils.evidence import load_reference, new_numbers, reference_path
     from medutils.files import write_json
     from medutils.run import run_chapter
@@ -175,7 +173,7 @@ def reference(
     given = {"profile": "full", **_given(p, profile=profile)}
     if part and not re.fullmatch(r"\w[\w-]*", part):
         raise InputError(f"--part: found '{part}'; expected a name of letters, digits, '_' and '-'")
-    starts = [name.strip() for name in only.split(",") if name.strip()]
+    starts = names_of(only)
     if starts and not part:
         raise InputError(f"--only: found '{only}' without a part; expected --part with it")
     if (kind := get_chapter(chapter).find(resolve(chapter, given)).kind) != "real":

@@ -397,6 +397,7 @@ def _kind(file: Path, top: bool) -> str | None:
 
 
 def read_slices(series: Path, skipped: Skipped) -> list[Slice]:
+    """The slices below a series' folder that can be read; the others are added to `skipped`, each with the reason."""
     slices = []
     for path in listing(series, skipped):
         try:

@@ -21,6 +21,7 @@ ALL = "all"  # the findings together
 METRICS = ("auroc_over_targets", "log_loss", "weighted_log_loss", "kappa_linear", "macro_auroc", "balanced_accuracy")
 SHOWN = ("auroc_over_targets", "log_loss")
 BARE, PARTLY = "unregularised", ("dropout", "l2")  # dynamic weights with less regularisation than all the others
+LESS = (BARE, *PARTLY)
 # A difference that an experiment shows with a power of 80 % at a level of 5 %, in standard errors; and an interval's
 # width in the same.
 DETECTED, WIDTH = 2.80, 3.92
@@ -178,7 +179,7 @@ def remedies_over(found: Found, architecture: str, left: str, other: str) -> dic
     return {
         network: (Cell(architecture, network, left), Cell(architecture, other, left))
         for network in found.networks(architecture)
-        if network not in (other, BARE, *PARTLY) and not network.startswith(ONLY)
+        if network not in (other, *LESS) and not network.startswith(ONLY)
     }
 
 

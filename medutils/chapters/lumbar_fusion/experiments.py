@@ -79,7 +79,7 @@ def by_number(results: Results, name: str, found: Found) -> None:
     """Every remedy and baseline by how many series are missing: `<name>_<architecture>_<network>_<number>_missing`."""
     seed, resamples = results.parameters["seed"], results.parameters["resamples"]
     for architecture, network in dict.fromkeys(cell[:2] for cell in found.shares):
-        if network in (ablation.BARE, *ablation.PARTLY) or network.startswith(ONLY):
+        if network in ablation.LESS or network.startswith(ONLY):
             continue
         for gone in range(1, len(found.data.series)):
             metrics = ablation.without(found, architecture, network, gone, resamples, seed)

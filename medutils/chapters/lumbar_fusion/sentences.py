@@ -127,10 +127,12 @@ def answer(n: Numbers) -> str:
     whole = area(n, "spider", MAIN, REFERENCE, "t1+t2")
     if isnan(whole.value):
         return NOT_YET
+    gains = _gains(n)
     return (
         f"A network that fuses T1 and T2 of {number(n.number('spider/patients'), '.0f')} real patients ranks discs by "
         f"whether a finding is there with an AUROC of {whole}; shares by disc, without a picture, have "
-        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{as_start(lost(n))}.** {_with_one_gone(n)}{_gains(n)}"
+        f"{area(n, 'spider', MAIN, 'prior', 't1+t2')}. **{as_start(lost(n))}.** {_with_one_gone(n)}"
+        f"{as_start(gains)}{'.' if gains else ''}"
     )
 
 
@@ -173,7 +175,7 @@ def _gains(n: Numbers, start: str = "spider") -> str:
     worse = [words for words, one in remedies.items() if verdict(one) == "below"]
     alike = len(remedies) - len(better) - len(worse)
     said = (
-        f"Of {len(remedies)} comparisons of a remedy with dynamic weights, series missing at random, "
+        f"of {len(remedies)} comparisons of a remedy with dynamic weights, series missing at random, "
         f"{len(better)} came out better and {len(worse)} worse; in the other {alike} no difference could be shown"
     )
     if better:
@@ -184,7 +186,7 @@ def _gains(n: Numbers, start: str = "spider") -> str:
     lost_so = [f"{words}: {one}" for words, one in without.items() if verdict(one) == "below"]
     if lost_so:
         said += f". Doing nothing costs {'; '.join(lost_so)}"
-    return f"{said}."
+    return said
 
 
 def in_short(pair: str) -> str:
@@ -294,7 +296,7 @@ def embedded(n: Numbers) -> str:
 
 def remedied(n: Numbers) -> str:
     """Which remedies help."""
-    return (_gains(n)[:1].lower() + _gains(n)[1:]).rstrip(".") or "no remedy was compared"
+    return _gains(n) or "no remedy was compared"
 
 
 def remedied_on_phantoms(n: Numbers) -> str:
@@ -304,7 +306,6 @@ def remedied_on_phantoms(n: Numbers) -> str:
         return "no remedy was compared on phantom studies"
     by_number = [area(n, "phantoms", MAIN, REFERENCE, left) for left in (WHOLE_STUDY, "1 missing", "2 missing")]
     values = ", ".join(number(one.value, ".3f") for one in by_number)
-    gains = f"{gains[:1].lower()}{gains[1:]}".rstrip(".")
     return f"AUROC with dynamic weights is {values} with none, one and two of three series missing; {gains}"
 
 
@@ -519,7 +520,7 @@ def missing_estimates(n: Numbers) -> dict[str, pd.DataFrame]:
             {
                 words: {gone: area(n, start, MAIN, network, f"{gone} missing" if gone else whole) for gone in range(3)}
                 for network, words in NETWORKS.items()
-                if network not in (*REGULARISED, "unregularised") or network == REFERENCE
+                if network not in ("dropout", "l2", "unregularised")
             }
         )
         known = table.map(lambda one: not isnan(one.value))

@@ -374,6 +374,7 @@ def triaged(n: Numbers) -> str:
 
 
 def tested_twice(n: Numbers) -> str:
+    """What a second test would be worth if it erred by itself, and what it is worth."""
     text = (
         f"at a prevalence of {share(n.number('twice/prevalence'))} one positive test means disease in "
         f"{share(n.number('twice/once'))}, two tests that err independently would mean it in "
@@ -384,6 +385,7 @@ def tested_twice(n: Numbers) -> str:
 
 
 def calibrated(n: Numbers) -> str:
+    """What a temperature does to the log loss."""
     return (
         f"log loss is {n.metric('large.log_loss')} as trained and {n.metric('large_calibrated.log_loss')} once the "
         "logits are divided by one number chosen on validation films"
@@ -428,6 +430,7 @@ def rates_tried(n: Numbers) -> pd.DataFrame:
 
 
 def suggested(n: Numbers) -> str:
+    """The learning rate that fastai suggests."""
     return f"the suggested rate is {number(n.number('lr_find/suggested'), '.1e')}"
 
 

@@ -22,7 +22,7 @@ def by_validation_films(accuracy: float, films: Sequence[int] = (16, 50, 100, 20
 
 
 def interval_by_accuracy(films: int) -> pd.DataFrame:
-    """Wilson's interval, in points, of each accuracy that so many films can give from one half on."""
+    """Wilson's interval of each accuracy, as shares, that so many films can give from one half on."""
     rights = np.unique(np.linspace(films / 2, films, 21).round().astype(int))
     found = [proportion(int(right), films, "", "wilson") for right in rights]
     return pd.DataFrame(

@@ -171,6 +171,8 @@ class Thresholds:
 
 
 class Held(NamedTuple):
+    """Row numbers of the films that train, and of those held out from them."""
+
     train: Rows
     held: Rows
 

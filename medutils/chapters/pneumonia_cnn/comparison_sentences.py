@@ -14,7 +14,7 @@ NETWORKS = {
     "lite0": "Lite0 with random weights",
     "lite0_imagenet": "Lite0 with ImageNet's weights",
 }
-LEVELS = {"mild": "mild", "heavy": "heavy"}
+LEVELS = ("mild", "heavy")
 WAYS = {"official": "on the official test films", "patient": "divided by patient", "film": "by film"}
 PROXIES = {
     "validation": "AUROC on held-out patients",
@@ -24,8 +24,6 @@ PROXIES = {
     "compression": "after strong compression",
     "all_stresses": "the mean of these three",
 }
-
-
 SIDES = {"above": "helps", "below": "harms", "holds 0": "makes no difference that could be shown for"}
 NOT_RUN = "–"
 PROPOSALS = (
@@ -39,19 +37,19 @@ PROPOSALS = (
 def augment_rows() -> dict[str, str]:
     """The metric of each row of the figure: a level minus none, by network."""
     return {
-        f"{level}, {words}": f"augment.{network}.{name}_minus_none.auroc"
+        f"{level}, {words}": f"augment.{network}.{level}_minus_none.auroc"
         for network, words in NETWORKS.items()
-        for name, level in LEVELS.items()
+        for level in LEVELS
     }
 
 
 def factorial(n: Numbers) -> str:
     """What mild and heavy augmentation change in AUROC, network by network."""
     parts = []
-    for name, level in LEVELS.items():
+    for level in LEVELS:
         by_verdict: dict[str, list[str]] = {}
         for network, words in NETWORKS.items():
-            gap = n.metric(f"augment.{network}.{name}_minus_none.auroc")
+            gap = n.metric(f"augment.{network}.{level}_minus_none.auroc")
             by_verdict.setdefault(verdict(gap), []).append(f"{words} ({number(gap.value, '+.3f')})")
         told = [f"{words} {' and '.join(by_verdict[side])}" for side, words in SIDES.items() if side in by_verdict]
         if told:

@@ -43,20 +43,15 @@ def train_augmented(
     seeds: of the large network; the small ones have `MORE` than that
     """
     plan = replace(plan, weights="none", backbone="")
-    found = train_all(films, _levels(*list(NETWORKS)[:2]), plan, seeds + MORE, progress)
+    found = train_all(films, _levels("002") | _levels("003"), plan, seeds + MORE, progress)
     half = replace(plan, epochs=max(1, plan.epochs // 2))
     found |= train_all(films, _levels("lite0"), half, seeds, progress)
-    own = {f"{TRANSFER}.{level}": one for (_, level), one in _by_level("lite0").items()}
-    return found | train_all(films, own, replace(half, weights="imagenet"), seeds, progress)
+    return found | train_all(films, _levels("lite0", TRANSFER), replace(half, weights="imagenet"), seeds, progress)
 
 
-def _levels(*networks: str) -> dict[str, Variant]:
-    return {f"{network}.{level}": one for name in networks for (network, level), one in _by_level(name).items()}
-
-
-def _by_level(network: str) -> dict[tuple[str, str], Variant]:
-    own = VARIANTS[NETWORKS[network]]
-    return {(network, level): replace(own, augmentation=how, held_out=0.1) for level, how in LEVELS.items()}
+def _levels(network: str, called: str = "") -> dict[str, Variant]:
+    own = replace(VARIANTS[NETWORKS[network]], held_out=0.1)
+    return {f"{called or network}.{level}": replace(own, augmentation=how) for level, how in LEVELS.items()}
 
 
 def record_augmented(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medutils.chapters import names_of
 from medutils.chapters.pneumonia_cnn.comparison_sentences import factorial, helps
 from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, number, predictive_values, verdict
@@ -467,7 +468,7 @@ def not_in_reference(reference: Mapping[str, Any] | None, known: Sequence[str]) 
     if reference is None:
         return "The reference run on real films has not been made yet."
     given, data = reference["parameters"], reference["experiments"]["data"]
-    ran = [name.strip() for name in given["variants"].split(",")]
+    ran = names_of(given["variants"])
     left = ", ".join(name for name in known if name not in ran and name != "mild")
     return (
         f"The reference run trained each network with {given['seeds']} seeds, {_sizes_of(given)}, in "
