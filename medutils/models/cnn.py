@@ -4,7 +4,7 @@ A `FilmClassifier` takes films as they are kept, uint8 of (n, size, size), and b
 is exported is what was trained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from medutils.errors import InputError
 from medutils.models.augment import Augment, Augmentation
 from medutils.models.layers import FastDropout
+
+LARGE = 1e30  # more than any value in a network
 
 
 @dataclass(frozen=True)
@@ -206,12 +208,42 @@ def _penalty(layers: Sequence[nn.Module], design: Architecture) -> Tensor:
     return total
 
 
+class Blocks(nn.Sequential):
+    """Convolutions, each with pooling, ReLU and maybe dropout; trained on a CPU in oneDNN's own layout of memory.
+
+    Values and gradients are those of the layers one after the other but for rounding, in less time: in that layout
+    pooling writes each gradient once, and ReLU leaves out what dropout does, so that this costs no pass of its own.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        there = x.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        if not (self.training and there) or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        x = x.to_mkldnn()
+        for convolution, pool, relu, drop in self._blocks():
+            assert convolution.bias is not None
+            scale = drop.scale if drop else 1.0  # of the weights, which are fewer than the values it is meant for
+            x = pool(nn.functional.conv2d(x, convolution.weight * scale, convolution.bias * scale))
+            if drop:
+                x = x + drop.kept(x.shape).logical_not_().to(x.dtype).mul_(-LARGE).to_mkldnn()
+            x = relu(x)
+        return x.to_dense()
+
+    def _blocks(self) -> Iterator[tuple[nn.Conv2d, nn.Module, nn.Module, FastDropout | None]]:
+        parts = [*self, None]
+        for number, part in enumerate(parts):
+            if isinstance(part, nn.Conv2d):
+                pool, relu, after = parts[number + 1 : number + 4]
+                assert pool is not None and relu is not None
+                yield part, pool, relu, after if isinstance(after, FastDropout) else None
+
+
 def convolutions(design: Architecture) -> nn.Sequential:
     """The write-ups' blocks. Pooling before ReLU is the same function as after it, for a quarter of the work."""
     layers: list[nn.Module] = []
     before, left = design.channels, design.size
     for place, width in enumerate(design.widths):
-        layers += [nn.Conv2d(before, width, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(before, width, 3), nn.MaxPool2d(2), nn.ReLU()]
         if place < len(design.dropouts) and design.dropouts[place]:
             layers.append(FastDropout(design.dropouts[place]))
         before, left = width, (left - 2) // 2
@@ -222,7 +254,7 @@ def convolutions(design: Architecture) -> nn.Sequential:
         raise InputError(
             f"image_size: found {design.size}; expected at least {least} for {len(design.widths)} convolutions"
         )
-    blocks = nn.Sequential(*layers)
+    blocks = Blocks(*layers)
     initialise(blocks)
     return blocks
 

@@ -18,15 +18,23 @@ class FastDropout(nn.Module):
         super().__init__()
         self.p, self.generator = p, generator
 
+    @property
+    def scale(self) -> float:
+        """What the values that are kept are multiplied by."""
+        return 1 / (1 - self.p)
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu":
             return nn.functional.dropout(x, self.p)
+        return x * self.kept(x.shape).to(x.dtype).mul_(self.scale)
+
+    def kept(self, shape: torch.Size) -> Tensor:
+        """Draw which values of a tensor of that shape are kept: bool."""
         seed = int(torch.randint(2**62, (), generator=self.generator))
-        drawn = np.frombuffer(np.random.Generator(np.random.SFC64(seed)).bytes(2 * x.numel()), np.uint16)
-        kept = torch.from_numpy(drawn >= round(self.p * 65536)).view(x.shape)
-        return x * kept.to(x.dtype).mul_(1 / (1 - self.p))
+        drawn = np.frombuffer(np.random.Generator(np.random.SFC64(seed)).bytes(2 * shape.numel()), np.uint16)
+        return torch.from_numpy(drawn >= round(self.p * 65536)).view(shape)
 
 
 class ReplicatedLinear(nn.Module):

@@ -31,6 +31,7 @@ class Settings:
 
     factor, patience: the learning rate is multiplied by `factor` when the validation loss has not fallen for `patience`
         epochs, and the best weights so far are loaded again then; a patience of 0 leaves both out
+    body_rate: what the rate is multiplied by for the weights of a network's `backbone`, where it has one
     cycle: let the rate rise to `learning_rate` over the first quarter of the steps and fall to 0 by a cosine
     stop_after: end when the validation loss has not fallen for so many epochs; 0 for never
     keep: which weights the model bears at the end: those of the lowest validation loss, or the last
@@ -43,6 +44,7 @@ class Settings:
     epochs: int = 200
     batch_size: int = 16
     learning_rate: float = 1e-4
+    body_rate: float = 1.0
     factor: float = 0.5
     patience: int = 20
     hidden: int = 64
@@ -242,20 +244,33 @@ def _cycle(done: float) -> float:
     return (done + 0.01) / 0.26 if done < 0.25 else 0.5 * (1 + math.cos(math.pi * (done - 0.25) / 0.75))
 
 
+def _by_rate(model: nn.Module, settings: Settings) -> list[dict[str, Any]]:
+    """The weights that learn, as an optimiser's groups: those of a backbone apart, where their rate is another one."""
+    body = getattr(model, "backbone", None) if settings.body_rate != 1 else None
+    apart = set() if body is None else {id(part) for part in body.parameters()}
+    learning = [part for part in model.parameters() if part.requires_grad]
+    groups = (
+        (1.0, [part for part in learning if id(part) not in apart]),
+        (settings.body_rate, [part for part in learning if id(part) in apart]),
+    )
+    rate = settings.learning_rate
+    return [{"params": parts, "share": share, "lr": share * rate} for share, parts in groups if parts]
+
+
 class _State:
     """All that a training carries from one epoch to the next, and to and from a checkpoint."""
 
     def __init__(self, model: nn.Module, settings: Settings, seed: int, *rows: int) -> None:
         kind = torch.optim.AdamW if settings.weight_decay else torch.optim.Adam
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        groups = _by_rate(model, settings)
         self.model, self.settings = model, settings
-        self.optimiser = kind(
-            trained, lr=settings.learning_rate, eps=settings.epsilon, weight_decay=settings.weight_decay, fused=True
-        )
+        self.optimiser = kind(groups, eps=settings.epsilon, weight_decay=settings.weight_decay, fused=True)
         self.plateau = ReduceLROnPlateau(self.optimiser, factor=settings.factor, patience=settings.patience)
         narrow = _half(next(model.parameters()).device) is torch.float16 and settings.precision != "float32"
         self.scaler = torch.amp.GradScaler(enabled=narrow)  # float16 alone needs its gradients scaled
-        self.identity = json.dumps([asdict(settings), seed, rows, [list(part.shape) for part in trained]])
+        self.identity = json.dumps(
+            [asdict(settings), seed, rows, [[list(part.shape) for part in group["params"]] for group in groups]]
+        )
         self.epoch, self.best_epoch, self.best_loss = 0, 0, float("inf")
         self.best: dict[str, Tensor] = {}
         self.rows: list[list[float]] = []
@@ -273,7 +288,7 @@ class _State:
     @rate.setter
     def rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
     def end_epoch(self, losses: list[float], kept: list[Tensor]) -> None:
         """Take note of an epoch, keep the best weights, lower the rate if it is time."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from distributed import Client
 
 COMMAND = (sys.executable, "-c", "from medutils.cli import main; main()")
 
@@ -67,7 +68,7 @@ class Machine:
 
 @contextmanager
 def cluster(machine: Machine) -> Iterator[str]:
-    """The address of a scheduler with two workers: each a process with a folder and a cache of its own."""
+    """The address of a scheduler that two workers have joined: each a process with a folder and a cache of its own."""
     port = _free_port()
     address = f"tcp://127.0.0.1:{port}"
     dask = str(Path(sys.executable).with_name("dask"))
@@ -80,6 +81,8 @@ def cluster(machine: Machine) -> Iterator[str]:
     try:
         while subprocess.run(["bash", "-c", f"echo >/dev/tcp/127.0.0.1/{port}"], capture_output=True).returncode:
             time.sleep(0.2)
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
         yield address
     finally:
         for process in started:

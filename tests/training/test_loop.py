@@ -171,6 +171,7 @@ DESIGN = Architecture(size=16, channels=1, widths=(4,), dropouts=(0.3,), dense=4
 AUGMENTATION = Augmentation(degrees=10, flip_horizontal=True)
 PLATEAU = loop.Settings(epochs=6, learning_rate=0.05, patience=1, keep="best")
 CYCLE = loop.Settings(epochs=6, learning_rate=0.01, cycle=True, weight_decay=0.01, keep="last")
+TWO_RATES = replace(CYCLE, body_rate=0.1)
 
 
 class Stopped(Exception):
@@ -218,7 +219,7 @@ def assert_same(one, other):
     assert all(torch.equal(value, state_again[name]) for name, value in state.items())
 
 
-@pytest.mark.parametrize("settings", [PLATEAU, CYCLE], ids=["plateau", "cycle"])
+@pytest.mark.parametrize("settings", [PLATEAU, CYCLE, TWO_RATES], ids=["plateau", "cycle", "two rates"])
 @pytest.mark.parametrize("end_after", [1, 4])
 def test_an_interrupted_training_goes_on_to_the_very_numbers_of_an_uninterrupted_one(tmp_path, settings, end_after):
     whole = train_films(settings)
@@ -228,6 +229,15 @@ def test_an_interrupted_training_goes_on_to_the_very_numbers_of_an_uninterrupted
     assert_same(train_films(settings, tmp_path / "c.pt"), whole)
     assert_same(train_films(settings, tmp_path / "c.pt"), whole)  # and one that had ended is only read
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+@pytest.mark.parametrize("settings", [PLATEAU, CYCLE], ids=["plateau", "cycle"])
+def test_a_body_rate_of_nothing_leaves_the_body_as_it_was_and_the_head_learns(settings):
+    torch.manual_seed(5)
+    before = FilmClassifier(DESIGN, 2, AUGMENTATION).state_dict()
+    _, after = train_films(replace(settings, body_rate=0.0))
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if name.startswith("head.")}
 
 
 @pytest.mark.slow

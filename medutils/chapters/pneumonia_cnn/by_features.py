@@ -208,6 +208,17 @@ def series(films: Films, seed: int) -> list[Held]:
     return found
 
 
+def without_a_series(films: Films, seed: int) -> list[Films]:
+    """The films of each of `series`, with what is held out as their validation films."""
+    films = films.undivided()
+    found = []
+    for part in series(films, seed):
+        split = films.records["split"].to_numpy(dtype=object).copy()
+        split[part.held] = "validation"
+        found.append(replace(films, records=films.records.assign(split=split), divided=True))
+    return found
+
+
 def thresholds(films: Films, x: NDArray[Any], seed: int) -> Thresholds:
     """The thresholds of the highest balanced accuracy on held-out training films."""
     by, auroc, specificity = {}, {}, {}

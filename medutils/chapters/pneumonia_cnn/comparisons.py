@@ -1,27 +1,23 @@
-"""Trainings held against each other, all with one budget: augmentation, ways to divide the films, what was proposed.
+"""Trainings held against each other on one budget: augmentation, dividing the films, frozen or not, what is proposed.
 
 Each side begins with its own weights and ends after the same epochs; several seeds each. No test film chooses anything.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
-import torch
-from PIL import Image
-from torch import Tensor, nn
 
 from medutils.chapters.pneumonia_cnn.by_features import WAYS, divided_anew
 from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap
+from medutils.chapters.pneumonia_cnn.heads import WEIGHTS
 from medutils.chapters.pneumonia_cnn.variants import MILD, NONE, STRONG_003, VARIANTS
 from medutils.data.films import Films
 from medutils.evaluation import binary, values
 from medutils.evidence import Results
 from medutils.training import summaries
 from medutils.training.kept import Plan, Training, Variant, train_all
-from medutils.training.loop import Progress, probabilities
+from medutils.training.loop import Progress
 
 LEVELS = {"none": NONE, "mild": MILD, "heavy": STRONG_003}
 NETWORKS = {"002": "002-baseline", "003": "003-base", "lite0": "lite0"}
@@ -42,11 +38,21 @@ def train_augmented(
     plan: the size of the films and the epochs, alike for all levels; the large network has half of the epochs
     seeds: of the large network; the small ones have `MORE` than that
     """
+    found: dict[str, list[Training]] = {}
+    for variants, own, more in by_level(plan):
+        found |= train_all(films, variants, own, seeds + more, progress)
+    return found
+
+
+def by_level(plan: Plan) -> list[tuple[dict[str, Variant], Plan, int]]:
+    """Networks at every level of augmentation, their own plan, and by how many seeds they have more."""
     plan = replace(plan, weights="none", backbone="")
-    found = train_all(films, _levels("002") | _levels("003"), plan, seeds + MORE, progress)
     half = replace(plan, epochs=max(1, plan.epochs // 2))
-    found |= train_all(films, _levels("lite0"), half, seeds, progress)
-    return found | train_all(films, _levels("lite0", TRANSFER), replace(half, weights="imagenet"), seeds, progress)
+    return [
+        (_levels("002") | _levels("003"), plan, MORE),
+        (_levels("lite0"), half, 0),
+        (_levels("lite0", TRANSFER), replace(half, weights="imagenet"), 0),
+    ]
 
 
 def _levels(network: str, called: str = "") -> dict[str, Variant]:
@@ -134,6 +140,45 @@ def record_divided(results: Results, trained: Mapping[str, Sequence[Training]]) 
     )
 
 
+# --- how much of a network learns -------------------------------------------------------------------------------------
+
+
+def bodies() -> dict[str, Variant]:
+    """Lite0 behind a new layer: frozen, or trained whole at one rate, or with less of it for the body than the head."""
+    whole = VARIANTS["lite0"]
+    quick = replace(whole.settings, learning_rate=3 * whole.settings.learning_rate)
+    return {
+        "frozen": replace(whole, design=replace(whole.design, frozen=True), settings=quick),
+        "alike": whole,
+        "apart": replace(whole, settings=replace(quick, body_rate=0.1)),
+    }
+
+
+def train_bodies(films: Films, plan: Plan, seeds: int, progress: Progress | None = None) -> dict[str, list[Training]]:
+    """Each of `bodies` with each kind of weights, on one budget: by `<kind of weights>.<how>`."""
+    plan = replace(plan, backbone="", epochs=max(1, plan.epochs // 2))
+    found: dict[str, list[Training]] = {}
+    for weights in WEIGHTS:
+        given = {f"{weights}.{how}": variant for how, variant in bodies().items()}
+        found |= train_all(films, given, replace(plan, weights=weights), seeds, progress)
+    return found
+
+
+def record_bodies(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
+    """Keep each as `body.<weights>.<how>`, each other way minus frozen, and the last minus the second.
+
+    The experiment `body` holds each seed's AUROC and how many seeds say one thing of all films.
+    """
+    tables = {name: summaries.pooled(group, as_written=True) for name, group in trained.items()}
+    for name, table in tables.items():
+        add_few(results, f"body.{name}", table, 0.5)
+    for weights in WEIGHTS:
+        for first, second in (("alike", "frozen"), ("apart", "frozen"), ("apart", "alike")):
+            one, other = (tables[f"{weights}.{how}"] for how in (first, second))
+            add_gap(results, f"body.{weights}.{first}_minus_{second}", one, other, "test", 0.5)
+    results.experiment("body", **_by_seed(trained, results.task.positive))
+
+
 # --- what the write-ups propose next ----------------------------------------------------------------------------------
 
 
@@ -184,71 +229,3 @@ def record_proposed(results: Results, trained: Mapping[tuple[str, str], Sequence
         seconds = round(float(np.mean([one.seconds for one in trained[names]])), 1)
         rows.append({"proposal": names[0], "setting": names[1], "seconds": seconds})
     results.experiment("proposed", rows=rows)
-
-
-# --- what tells beforehand how a network will do ----------------------------------------------------------------------
-
-
-def record_proxies(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
-    """Rank correlation over all trainings between what held-out training films say and AUROC on the test films.
-
-    The experiment `proxies`: `correlation` by proxy (Spearman's), and each training's numbers.
-    """
-    rows = pd.DataFrame([measured(one) for group in trained.values() for one in group])
-    names = [name for name in rows if name != "test"]
-    correlation = rows[names].corrwith(rows["test"], method="spearman")
-    results.experiment(
-        "proxies",
-        trainings=len(rows),
-        correlation={name: round(float(correlation[name]), 3) for name in names},
-        of=[name for name, group in trained.items() for _ in group],
-        **{name: rows[name].round(4).tolist() for name in rows},
-    )
-
-
-def measured(training: Training) -> dict[str, float]:
-    """AUROC of one training on its validation films, as they are and under each of `STRESSES`, and on its test films.
-
-    `log_loss` is that of the validation films with its sign turned, so that more is better for every number.
-    """
-    films, network = training.films, training.network()
-    positive, task = films.positive, binary(films.positive)
-    rows = films.rows("validation")
-    x, own = films.pixels(network.design.size)[rows], training.as_written("validation")
-    scores = values(own, task, 0.5)
-    found = {"validation": scores["auroc"], "log_loss": -scores["log_loss"]}
-    for name, change in STRESSES.items():
-        with torch.inference_mode():
-            logits = torch.cat([network(part) for part in change(x).split(64)]).squeeze(1)
-        table = own.assign(**{f"prob_{films.two[0]}": 1 - (share := probabilities(logits)[:, -1])})
-        found[name] = values(table.assign(**{f"prob_{positive}": share}), task, 0.5)["auroc"]
-    stressed = [found[name] for name in STRESSES]
-    return found | {
-        "all_stresses": float(np.mean(stressed)),
-        "test": values(training.as_written(), task, 0.5)["auroc"],
-    }
-
-
-def paler(x: Tensor) -> Tensor:
-    """uint8 films (films, height, width) with half of their contrast."""
-    return (x.float() / 2 + 64).round().byte()
-
-
-def coarser(x: Tensor) -> Tensor:
-    """Films of half as many pixels a side, brought back to their size."""
-    side = x.shape[-1]
-    small = nn.functional.interpolate(x[:, None].float(), size=side // 2, mode="area")
-    return nn.functional.interpolate(small, size=side, mode="bilinear")[:, 0].round().byte()
-
-
-def compressed(x: Tensor, quality: int = 15) -> Tensor:
-    """Films once written as JPEG of a low quality."""
-    found = []
-    for film in x.numpy():
-        file = io.BytesIO()
-        Image.fromarray(film).save(file, "JPEG", quality=quality)
-        found.append(np.asarray(Image.open(file)))
-    return torch.from_numpy(np.stack(found))
-
-
-STRESSES = {"contrast": paler, "size": coarser, "compression": compressed}

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from medutils.chapters.pneumonia_cnn.sentences import LITE0, meant, points, value
+from medutils.chapters.pneumonia_cnn.comparison_sentences import meant
+from medutils.chapters.pneumonia_cnn.sentences import LITE0, points, value
 from medutils.evaluation import number
 from medutils.evidence import Numbers
 from medutils.evidence.words import Folded
@@ -110,10 +111,35 @@ def fine_tuned(numbers: Numbers) -> str:
     return f"its last blocks trained too, minus all frozen, both for one epoch more, is {gap} in AUROC ({meant(gap)})"
 
 
+PENALTIES = {
+    "Four convolutions, AUROC": {
+        "with dropout alone": "003-dropout",
+        "with L1": "003-l1",
+        "with L2": "003-l2",
+        "with both": "003-l1-l2",
+    },
+    "Five convolutions": {"with L2": "003-five-blocks", "with L1": "003-five-blocks-l1"},
+    "A dense layer on a frozen Lite0, ImageNet's weights": {
+        "without": "head.003.imagenet",
+        "with L1": "head.003_l1.imagenet",
+        "with L2": "head.003_l2.imagenet",
+        "with both": "head.003_l1_l2.imagenet",
+    },
+}
+
+
 def penalty(numbers: Numbers) -> str:
-    """What L1 does to write-up 003's network."""
+    """What L1 does to write-up 003's network, and AUROC by penalty for each network that was trained with several."""
     gap = numbers.metric("003-l1_minus_003-base.auroc")
-    return f"dropout and L1 on the last convolution change the AUROC of write-up 003's network by {gap} ({meant(gap)})"
+    told = [
+        f"dropout and L1 on the last convolution change the AUROC of write-up 003's network by {gap} ({meant(gap)})"
+    ]
+    for network, names in PENALTIES.items():
+        found = {words: numbers.metric(f"{name}.auroc").value for words, name in names.items()}
+        known = [f"{value:.3f} {words}" for words, value in found.items() if not np.isnan(value)]
+        if len(known) > 1:
+            told.append(f"{network}: {', '.join(known)}")
+    return ". ".join(told)
 
 
 FOLDED = (

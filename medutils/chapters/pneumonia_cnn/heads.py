@@ -13,6 +13,7 @@ from medutils.training.kept import Plan, Training, Variant, train_all
 from medutils.training.loop import Progress
 
 HEADS = {"002": "002-xception", "003": "003-inception"}
+PENALISED = {"003_l1": "003-inception-l1", "003_l2": "003-inception-l2", "003_l1_l2": "003-inception-l1-l2"}
 WEIGHTS = ("imagenet", "phantom", "none")
 RAW = "raw"  # ImageNet's weights, and numbers that they do not know
 
@@ -20,13 +21,14 @@ RAW = "raw"  # ImageNet's weights, and numbers that they do not know
 def train(films: Films, plan: Plan, seeds: int, progress: Progress | None = None) -> dict[str, list[Training]]:
     """Each head with each kind of weights and, with ImageNet's, on the numbers as its write-up gives them.
 
-    By `<write-up>.<kind of weights>` and `<write-up>.raw`. `plan` names the network and the size of the films.
+    By `<write-up>.<kind of weights>` and `<write-up>.raw`; write-up 003's with each penalty too, with ImageNet's. `plan` names the network and the size of the films.
     """
     found: dict[str, list[Training]] = {}
     for weights in WEIGHTS:
         given = {f"{name}.{weights}": VARIANTS[head] for name, head in HEADS.items()}
         if weights == "imagenet":
             given |= {f"{name}.{RAW}": as_given(name) for name in HEADS}
+            given |= {f"{name}.{weights}": VARIANTS[head] for name, head in PENALISED.items()}
         found |= train_all(films, given, replace(plan, weights=weights), seeds, progress)
     return found
 
@@ -51,6 +53,8 @@ def record(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
         if kind != "imagenet":
             right = tables[f"{write_up}.imagenet"]
             add_gap(results, f"head.{write_up}.imagenet_minus_{kind}", right, table, "test", 0.5)
+        elif write_up in PENALISED:
+            add_gap(results, f"head.{write_up}_minus_003", table, tables["003.imagenet"], "test", 0.5)
     task = binary(results.task.positive)
     results.experiment(
         "heads",

@@ -35,10 +35,12 @@ class PneumoniaCNN(Parameters):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field("float32", description="of the arithmetic in training")
     compared_size: int = Field(
-        64, ge=64, le=512, description="pixels a side where networks are held against each other: the last three parts"
+        64, ge=64, le=512, description="pixels a side where networks are held against each other: the last five parts"
     )
     compared_epochs: int = Field(6, ge=1, le=100, description="and their epochs")
-    parts: str = Field("", description="what is trained beside: heads, whole, augmentation, splits, proposals")
+    parts: str = Field(
+        "", description="what is trained beside: networks, heads, whole, augmentation, series, splits, body, proposals"
+    )
     resamples: int = Field(1000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
 
 
@@ -97,7 +99,7 @@ CHAPTER = Chapter(
             "backbone": "",
             "weights": "phantom",
             "feature_size": 128,
-            "parts": "heads,whole,augmentation,splits,proposals",
+            "parts": "networks,heads,whole,augmentation,series,splits,body,proposals",
             "resamples": 2000,
         },
     },

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from medutils.chapters import names_of
-from medutils.chapters.pneumonia_cnn.comparison_sentences import factorial, helps
+from medutils.chapters.pneumonia_cnn.comparison_sentences import factorial, helps, meant
 from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, number, predictive_values, verdict
 from medutils.evidence import Numbers
@@ -65,16 +65,6 @@ def _three(numbers: Numbers, name: str) -> str:
     """Accuracy, sensitivity and specificity of a model."""
     accuracy, ill, well = (value(numbers, f"{name}.{what}") for what in ("accuracy", "sensitivity", "specificity"))
     return f"{accuracy} (sensitivity {ill}, specificity {well})"
-
-
-def meant(gap: Estimate) -> str:
-    """What a difference says by its interval."""
-    return {
-        "above": "the interval lies above 0",
-        "below": "the interval lies below 0",
-        "holds 0": "the interval holds 0, so these films cannot tell",
-        "undefined": "its interval is not defined",
-    }[verdict(gap)]
 
 
 # --- the answer -------------------------------------------------------------------------------------------------------

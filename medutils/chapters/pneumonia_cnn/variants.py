@@ -1,5 +1,6 @@
 """The networks of write-ups 002 and 003 as one table: a new variant is one entry."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from medutils.chapters import known_names
@@ -107,7 +108,17 @@ VARIANTS = {
 }
 
 
-PARTS = ("heads", "whole", "augmentation", "splits", "proposals")  # what is trained beside the variants
+OTHERS = ("003-l2", "003-l1-l2", "003-five-blocks-l1", "003-dropout-256")  # of the write-ups, and of no profile
+PARTS = (
+    "networks",
+    "heads",
+    "whole",
+    "augmentation",
+    "series",
+    "splits",
+    "body",
+    "proposals",
+)  # what is trained beside the variants
 
 
 def chosen(names: str) -> dict[str, Variant]:
@@ -116,6 +127,11 @@ def chosen(names: str) -> dict[str, Variant]:
     if not wanted:
         raise InputError(f"variants: found none; expected some of {few(VARIANTS, 30)}, with commas between")
     return {name: VARIANTS[name] for name in wanted}
+
+
+def others(names: Iterable[str]) -> dict[str, Variant]:
+    """The write-ups' networks that no profile names, without those that are named."""
+    return {name: VARIANTS[name] for name in OTHERS if name not in set(names)}
 
 
 def parts_of(names: str) -> list[str]:

@@ -7,11 +7,10 @@ error. So recipes are held against a series of normal films that their training 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 import torch
 
-from medutils.chapters.pneumonia_cnn.by_features import cut, decided, mean_scores, series, table_of
+from medutils.chapters.pneumonia_cnn.by_features import cut, decided, mean_scores, table_of, without_a_series
 from medutils.chapters.pneumonia_cnn.experiments import add_few
 from medutils.chapters.pneumonia_cnn.variants import EXPOSED, NONE, VARIANTS
 from medutils.data.films import Films
@@ -53,7 +52,7 @@ class Choice:
 
 def choose(films: Films, plan: Plan, progress: Progress | None = None) -> Choice:
     """The candidate that ranks films of an unseen series best. No test film has a part in it."""
-    parts = [_held(films, part.held) for part in series(films, plan.seed)]
+    parts = without_a_series(films, plan.seed)
     if not parts:
         return Choice(FIRST, pd.DataFrame(columns=["auroc", "specificity"]), 0.5)
     found = [train_all(one, candidates(), plan, 1, progress) for one in parts]
@@ -95,13 +94,6 @@ def record(results: Results, films: Films, choice: Choice, trainings: Sequence[T
         points=decided(joined, films.positive),
         **_told(trainings),
     )
-
-
-def _held(films: Films, rows: np.ndarray) -> Films:
-    films = films.undivided()
-    split = films.records["split"].to_numpy(dtype=object).copy()
-    split[rows] = "validation"
-    return replace(films, records=films.records.assign(split=split), divided=True)
 
 
 def _told(trainings: Sequence[Training]) -> Mapping[str, list[float]]:

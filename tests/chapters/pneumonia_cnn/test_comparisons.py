@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medutils.chapters.pneumonia_cnn import comparison_sentences, comparisons
+from medutils.chapters.pneumonia_cnn import comparison_sentences, comparisons, proxies
 from medutils.data.films import Films
 from medutils.evaluation import Estimate, binary
 from medutils.evidence import Numbers, Results
@@ -40,7 +40,7 @@ def test_every_level_of_augmentation_is_held_against_none_on_the_same_budget(fil
     for network in (*comparisons.NETWORKS, comparisons.TRANSFER):
         heavy, none = (results.metrics[f"augment.{network}.{level}.auroc"].value for level in ("heavy", "none"))
         assert results.metrics[f"augment.{network}.heavy_minus_none.auroc"].value == pytest.approx(heavy - none)
-    comparisons.record_proxies(results, trained)
+    proxies.record(results, trained)
     found = results.experiments["proxies"]
     assert found["trainings"] == len(found["test"]) == sum(map(len, trained.values()))
     assert set(found["correlation"]) == set(comparison_sentences.PROXIES)
@@ -50,6 +50,32 @@ def test_every_level_of_augmentation_is_held_against_none_on_the_same_budget(fil
         and len(comparison_sentences.areas(numbers)) == 4
     )
     assert f"over {found['trainings']} trainings" in comparison_sentences.proxies(numbers)
+    assert "another look" not in comparison_sentences.proxies(numbers)
+
+    unseen = proxies.train_unseen(films, PLAN)
+    assert set(unseen) == set(trained) and {len(group) for group in unseen.values()} == {2}
+    for one, other in unseen.values():
+        judged = [set(part.films.records.index[part.films.rows("validation")]) for part in (one, other)]
+        assert not judged[0] & judged[1]
+    proxies.record_unseen(results, unseen)
+    numbers = Numbers(results.as_dict())
+    means = proxies.by_network(numbers)
+    assert list(means.index) == list(trained) and means["unseen"].notna().all()
+    assert means.loc["002.mild", "test"] == pytest.approx(
+        np.mean(results.experiments["augment"]["002.mild"]["auroc"]), abs=1e-4
+    )
+    assert "Over the 12 networks" in comparison_sentences.proxies(numbers)
+
+
+def test_a_body_learns_whole_or_with_less_of_the_rate_or_not_at_all(films: Films, results: Results) -> None:
+    trained = comparisons.train_bodies(films, PLAN, 1)
+    assert set(trained) == {f"{weights}.{how}" for weights in comparisons.WEIGHTS for how in comparisons.bodies()}
+    comparisons.record_bodies(results, trained)
+    for name in comparisons.bodies():
+        assert results.metrics[f"body.none.{name}.auroc"].n > 0
+    first, second = (results.metrics[f"body.none.{name}.auroc"].value for name in ("apart", "alike"))
+    assert results.metrics["body.none.apart_minus_alike.auroc"].value == pytest.approx(first - second)
+    assert "random weights" in comparison_sentences.bodies(Numbers(results.as_dict()))
 
 
 @pytest.mark.parametrize("way", ["official", "patient", "film"])
@@ -81,10 +107,10 @@ def test_a_proposal_changes_one_thing_and_is_told_minus_the_network_as_it_is(fil
 
 def test_a_stress_keeps_the_shape_and_takes_what_it_says() -> None:
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8))
-    for name, change in comparisons.STRESSES.items():
+    for name, change in proxies.STRESSES.items():
         new = change(x)
         assert new.shape == x.shape and new.dtype == torch.uint8 and not torch.equal(new, x), name
-    assert comparisons.paler(x).float().std() == pytest.approx(float(x.float().std()) / 2, rel=0.02)
+    assert proxies.paler(x).float().std() == pytest.approx(float(x.float().std()) / 2, rel=0.02)
 
 
 def test_nothing_is_told_of_what_was_not_run() -> None:

@@ -28,7 +28,9 @@ def test_each_kind_is_judged_and_the_right_one_held_against_it(films: Films, mon
     results = Results("pneumonia_cnn", {"seed": 0, "resamples": 20}, films.located, binary(films.positive))
     heads.record(results, trained)
     kinds = {"imagenet", "raw", "none"}
-    assert {*trained} == {f"{write_up}.{kind}" for write_up in heads.HEADS for kind in kinds}
+    with_penalty = {f"{name}.imagenet" for name in heads.PENALISED}
+    assert {*trained} == {f"{write_up}.{kind}" for write_up in heads.HEADS for kind in kinds} | with_penalty
     gaps = {f"head.{write_up}.imagenet_minus_{kind}.auroc" for write_up in heads.HEADS for kind in kinds - {"imagenet"}}
+    gaps |= {f"head.{name}_minus_003.auroc" for name in heads.PENALISED}
     assert gaps == {name for name in results.metrics if "_minus_" in name and name.endswith(".auroc")}
     assert {name: len(one["auroc"]) for name, one in results.experiments["heads"].items()} == dict.fromkeys(trained, 1)
