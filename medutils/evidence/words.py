@@ -59,7 +59,7 @@ def on_both(clause: Clause, real: Numbers, run: Numbers, on_what: str, needs: st
     parts = ((there, real, NOT_YET), (f"{here} {clause(run)}.", run, NOT_RUN))
     lacks = [bool(needs) and isnan(_number(numbers, needs)) for _, numbers, _ in parts]
     of_real, of_run = (missing if lack else told for (told, _, missing), lack in zip(parts, lacks, strict=True))
-    if on_what == "real data" or any(lacks) or not real.results:
+    if on_what == "real data" or lacks[0] or not real.results:
         return Told(f"{of_real} {of_run}")
     return Told(of_real, of_run)
 

@@ -25,7 +25,7 @@ PROXIES = {
     "compression": "after strong compression",
     "all_stresses": "the mean of these three",
 }
-SIDES = {"above": "helps", "below": "harms", "holds 0": "makes no difference that could be shown for"}
+SIDES = {"above": "helps", "below": "harms", "holds 0": "shows no difference for"}
 NOT_RUN = "–"
 PROPOSALS = (
     "More epochs (002)",
@@ -64,10 +64,20 @@ def factorial(n: Numbers) -> str:
             by_verdict.setdefault(verdict(gap), []).append(f"{words} ({number(gap.value, '+.3f')})")
         told = [f"{words} {' and '.join(by_verdict[side])}" for side, words in SIDES.items() if side in by_verdict]
         if told:
-            parts.append(f"{level} augmentation {'; it '.join(told)}")
+            parts.append(f"{level} augmentation {'; '.join(told)}")
     if not parts:
         return "no network was trained with and without augmentation on one budget"
     return f"in AUROC, minus none on the same budget{_budget(n)}, {'. '.join([parts[0], *map(as_start, parts[1:])])}"
+
+
+def extremes(n: Numbers) -> str:
+    """The most that augmentation takes from a network and the most that it gives to one; "" where it was not asked."""
+    found = {row: n.metric(name).value for row, name in augment_rows().items()}
+    known = {row: value for row, value in found.items() if not isnan(value)}
+    if not known:
+        return ""
+    least, most = min(known, key=lambda row: known[row]), max(known, key=lambda row: known[row])
+    return f"Its effect on AUROC goes from {known[least]:+.3f} ({least}) to {known[most]:+.3f} ({most})."
 
 
 def helps(n: Numbers) -> str:
@@ -97,6 +107,11 @@ def areas(n: Numbers) -> pd.DataFrame:
         words: {level: n.metric(f"augment.{network}.{level}.auroc") for level in ("none", *LEVELS)}
         for network, words in NETWORKS.items()
     }
+    return _told(rows)
+
+
+def _told(rows: dict[str, dict[str, Estimate]]) -> pd.DataFrame:
+    """The rows whose every number was measured, as text."""
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table[table.map(lambda one: not isnan(one.value)).all(axis=1)].map(str)
 
@@ -130,9 +145,9 @@ def proxies(n: Numbers) -> str:
         return told
     order = means.corr(method="spearman")["test"]
     return (
-        f"{told}. Over the {len(means)} networks, seeds averaged, it is {order['validation']:.2f} for held-out patients, "
-        f"{order['contrast']:.2f} for half of the contrast, and {order['unseen']:.2f} for films of another look, a "
-        "series of normal films that the network was not trained on"
+        f"{told}. Over the {len(means)} networks, seeds averaged, it is {order['validation']:.2f} for held-out "
+        f"patients, {order['contrast']:.2f} for half of the contrast, and {order['unseen']:.2f} for films of "
+        "another look, a series of normal films that the network was not trained on"
     )
 
 
@@ -144,13 +159,13 @@ BODIES = {
 STARTS = {"imagenet": "ImageNet's weights", "phantom": "weights learnt on phantoms", "none": "random weights"}
 
 
-def body_rows() -> dict[str, str]:
-    """The metric of each row of the figure: AUROC by weights, and by what of the network learns."""
-    return {
-        f"{start}, {how}": f"body.{weights}.{name}.auroc"
+def body_areas(n: Numbers) -> pd.DataFrame:
+    """AUROC by what of the network learns (columns) and the weights it begins with; empty where it was not run."""
+    rows = {
+        start: {how: n.metric(f"body.{weights}.{name}.auroc") for name, how in BODIES.items()}
         for weights, start in STARTS.items()
-        for name, how in BODIES.items()
     }
+    return _told(rows)
 
 
 def bodies(n: Numbers) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from medutils.chapters.pneumonia_cnn.by_features import WAYS, divided_anew
-from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap
+from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap, by_seed
 from medutils.chapters.pneumonia_cnn.heads import WEIGHTS
 from medutils.chapters.pneumonia_cnn.variants import MILD, NONE, STRONG_003, VARIANTS
 from medutils.data.films import Films
@@ -71,19 +71,7 @@ def record_augmented(results: Results, trained: Mapping[str, Sequence[Training]]
         network, _, level = name.rpartition(".")
         if level != "none":
             add_gap(results, f"augment.{name}_minus_none", table, tables[f"{network}.none"], "test", 0.5)
-    results.experiment("augment", **_by_seed(trained, results.task.positive))
-
-
-def _by_seed(trained: Mapping[str, Sequence[Training]], positive: str) -> dict[str, dict[str, object]]:
-    task = binary(positive)
-    return {
-        name: {
-            "auroc": [round(values(one.as_written(), task, 0.5)["auroc"], 4) for one in group],
-            "collapsed": summaries.count_collapsed(group, positive),
-            "seconds": round(float(np.mean([one.seconds for one in group])), 1),
-        }
-        for name, group in trained.items()
-    }
+    results.experiment("augment", **by_seed(trained, results.task.positive))
 
 
 # --- ways to divide the films -----------------------------------------------------------------------------------------
@@ -176,7 +164,7 @@ def record_bodies(results: Results, trained: Mapping[str, Sequence[Training]]) -
         for first, second in (("alike", "frozen"), ("apart", "frozen"), ("apart", "alike")):
             one, other = (tables[f"{weights}.{how}"] for how in (first, second))
             add_gap(results, f"body.{weights}.{first}_minus_{second}", one, other, "test", 0.5)
-    results.experiment("body", **_by_seed(trained, results.task.positive))
+    results.experiment("body", **by_seed(trained, results.task.positive))
 
 
 # --- what the write-ups propose next ----------------------------------------------------------------------------------

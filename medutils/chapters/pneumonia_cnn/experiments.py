@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from medutils.data.films import Films
-from medutils.evaluation import Estimate, counts
+from medutils.evaluation import Estimate, binary, counts, values
 from medutils.evidence import Results
 from medutils.export import About, ExportedModel, FilmInput, TrainedOn, model_card
 from medutils.export.heat_maps import HEAT, HEAT_OPACITY
 from medutils.models.augment import Augment
 from medutils.training.kept import Training, Variant
-from medutils.training.summaries import decisions
+from medutils.training.summaries import count_collapsed, decisions
 from medutils.training.trainer import accuracy
 
 BATCH = 32  # of both write-ups
@@ -59,6 +59,20 @@ def sizes_of(table: pd.DataFrame) -> str:
     """Widths and heights of films in pixels, from the smallest to the largest."""
     ends = ((table[side].min(), table[side].max()) for side in ("width", "height"))
     return " × ".join(str(low) if low == high else f"{low} to {high}" for low, high in ends)
+
+
+def by_seed(trained: Mapping[str, Sequence[Training]], positive: str) -> dict[str, dict[str, Any]]:
+    """By name: each seed's first loss and AUROC, how many seeds say one thing of all films, and their mean seconds."""
+    task = binary(positive)
+    return {
+        name: {
+            "first_loss": [round(float(one.history["train_loss"].iloc[0]), 4) for one in group],
+            "auroc": [round(values(one.as_written(), task, 0.5)["auroc"], 4) for one in group],
+            "collapsed": count_collapsed(group, positive),
+            "seconds": round(float(np.mean([one.seconds for one in group])), 1),
+        }
+        for name, group in trained.items()
+    }
 
 
 # --- errors of write-up 002 -------------------------------------------------------------------------------------------

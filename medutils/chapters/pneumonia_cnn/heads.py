@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap, raw_pixels
+from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap, by_seed, raw_pixels
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS
 from medutils.data.films import Films
-from medutils.evaluation import binary, values
 from medutils.evidence import Results
 from medutils.training import summaries
 from medutils.training.kept import Plan, Training, Variant, train_all
@@ -21,7 +20,8 @@ RAW = "raw"  # ImageNet's weights, and numbers that they do not know
 def train(films: Films, plan: Plan, seeds: int, progress: Progress | None = None) -> dict[str, list[Training]]:
     """Each head with each kind of weights and, with ImageNet's, on the numbers as its write-up gives them.
 
-    By `<write-up>.<kind of weights>` and `<write-up>.raw`; write-up 003's with each penalty too, with ImageNet's. `plan` names the network and the size of the films.
+    By `<write-up>.<kind of weights>` and `<write-up>.raw`; write-up 003's with each penalty too, with ImageNet's.
+    `plan` names the network and the size of the films.
     """
     found: dict[str, list[Training]] = {}
     for weights in WEIGHTS:
@@ -55,15 +55,4 @@ def record(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
             add_gap(results, f"head.{write_up}.imagenet_minus_{kind}", right, table, "test", 0.5)
         elif write_up in PENALISED:
             add_gap(results, f"head.{write_up}_minus_003", table, tables["003.imagenet"], "test", 0.5)
-    task = binary(results.task.positive)
-    results.experiment(
-        "heads",
-        **{
-            name: {
-                "first_loss": [round(float(one.history["train_loss"].iloc[0]), 4) for one in group],
-                "auroc": [round(values(one.as_written(), task, 0.5)["auroc"], 4) for one in group],
-                "collapsed": summaries.count_collapsed(group, task.positive),
-            }
-            for name, group in trained.items()
-        },
-    )
+    results.experiment("heads", **by_seed(trained, results.task.positive))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from medutils.chapters import names_of
-from medutils.chapters.pneumonia_cnn.comparison_sentences import factorial, helps, meant
+from medutils.chapters.pneumonia_cnn.comparison_sentences import extremes, helps, meant
 from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, number, predictive_values, verdict
 from medutils.evidence import Numbers
@@ -81,7 +81,7 @@ def answer(real: Numbers, told: Mapping[str, Any]) -> str:
         f"Write-up 002 found otherwise: it reports an accuracy of {told['002-xception_test_accuracy']:.3f} for a large "
         f"pretrained network, less than the {told['002-augmented_test_accuracy']:.3f} of a small one. Its network was "
         f"given pixel values that it had never seen. {spoiled(real)}\n\n"
-        f"**{helps(real) or 'Does augmentation help?'}** {as_start(factorial(real))}. Write-up 003 credits it with "
+        f"**{helps(real) or 'Does augmentation help?'}** {extremes(real)} Write-up 003 credits it with "
         f"{points(told['003_aug_accuracy'] - told['003_base_accuracy'])} of accuracy, from one run each."
     )
 
@@ -105,13 +105,16 @@ def takeaways(real: Numbers) -> list[str]:
         "**Run thumbnails first.** Logistic regression on 16 × 16 pixels has an AUROC of "
         f"{value(real, 'thumbnails.auroc')}; the best network of the write-ups has {best}.",
         "**Transfer helps.** Write-up 003's head on a frozen Lite0 has an AUROC of "
-        f"{value(real, 'head.003.imagenet.auroc')} with ImageNet's weights, {value(real, 'head.003.none.auroc')} with "
-        f"random ones, and {value(real, 'head.003.raw.auroc')} with ImageNet's on numbers that these do not know. All "
-        f"layers trained, three networks together have {value(real, 'whole.ensemble.auroc')}.",
+        f"{value(real, 'head.003.imagenet.auroc')} with ImageNet's weights and {value(real, 'head.003.none.auroc')} "
+        "with random ones.",
         f"**The test films are another population.** {as_start(specificity(real))}.",
     ]
-    if not np.isnan(real.metric("split.film.lite0.accuracy").value):
-        lines.append(f"**99 % come from the split.** {as_start(splits(real))}.")
+    ways = [value(real, f"trained_split.{way}.accuracy") for way in ("official", "patient", "film")]
+    if not np.isnan(real.metric("trained_split.film.accuracy").value):
+        lines.append(
+            f"**99 % come from the split.** One trained network has an accuracy of {ways[0]} on the official test "
+            f"films, {ways[1]} where all films are divided by patient, {ways[2]} by film."
+        )
     return [
         *lines,
         f"**One training is one draw.** {as_start(seeds(real))}.",
