@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medutils.chapters import names_of
 from medutils.chapters.pneumonia_cnn.comparison_sentences import extremes, helps, meant
 from medutils.data.films import Films, Scheme
 from medutils.evaluation import Estimate, at_bound, number, predictive_values, verdict
@@ -460,14 +459,16 @@ def not_in_reference(reference: Mapping[str, Any] | None, known: Sequence[str]) 
     """What the reference run trained, how, and which networks it left out."""
     if reference is None:
         return "The reference run on real films has not been made yet."
-    given, data = reference["parameters"], reference["experiments"]["data"]
-    ran = names_of(given["variants"])
-    left = ", ".join(name for name in known if name not in ran and name != "mild")
+    given, found = reference["parameters"], reference["experiments"]
+    left = ", ".join(name for name in known if f"{name}.auroc" not in reference["metrics"] and name != "mild")
+    seeds = {name: len(runs) for name, runs in found["seeds"].items()}
+    other = ", ".join(f"{name} ({count})" for name, count in seeds.items() if count != given["seeds"])
     return (
-        f"The reference run trained each network with {given['seeds']} seeds, {_sizes_of(given)}, in "
-        f"{given['precision']}, with `weights={given['weights']}` for its backbones, and with validation by "
-        f"{given['validation']}. Its {data['films']} films were {data['sizes']} pixels as they were found: a network "
-        f"that takes more sees no more. {f'Not run on real films: {left}.' if left else 'All of them were run.'}"
+        f"The reference run trained each network with {given['seeds']} seeds{f', but {other}' if other else ''}, "
+        f"{_sizes_of(given)}, in {given['precision']}, with `weights={given['weights']}` for its backbones, and with "
+        f"validation by {given['validation']}. Its {found['data']['films']} films were {found['data']['sizes']} pixels "
+        "as they were found: a network that takes more sees no more. "
+        f"{f'Not run on real films in this form: {left}.' if left else 'All of them were run.'}"
     )
 
 
