@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medutils.chapters.pneumonia_cnn import arithmetic, folded, reports, sentences
+from medutils.chapters.pneumonia_cnn import arithmetic, folded, reports, run_sentences, sentences
 from medutils.chapters.pneumonia_cnn.experiments import highest_recall
 from medutils.data.films import Films
 from medutils.data.manifest import Located
@@ -57,7 +57,7 @@ def told():
 
 def test_limits_name_what_was_left_out_and_what_is_not_known():
     left = [(f"ill/{number}_*.png", "is no image") for number in range(5)]
-    lines = sentences.limits(films(unmatched=["a"], skipped=left), SimpleNamespace(validation="patient"))
+    lines = run_sentences.limits(films(unmatched=["a"], skipped=left), SimpleNamespace(validation="patient"))
     text = "\n".join(lines)
     assert r"ill/0\_\*.png (is no image)" in text
     assert text.count("is no image") == 3
@@ -65,9 +65,9 @@ def test_limits_name_what_was_left_out_and_what_is_not_known():
     assert "The patient of 1 of 4 films is not known" in text
     assert r"own\_\*" in text
     assert "stayed on one side of the split" in text
-    none = sentences.limits(films(unmatched=list("abcd")), SimpleNamespace(validation="patient"))
+    none = run_sentences.limits(films(unmatched=list("abcd")), SimpleNamespace(validation="patient"))
     assert "stayed on one side" not in "\n".join(none)
-    known = "\n".join(sentences.limits(films(), SimpleNamespace(validation="file")))
+    known = "\n".join(run_sentences.limits(films(), SimpleNamespace(validation="file")))
     assert "not known" not in known
     assert "held out by `file`" in known
 
@@ -86,7 +86,7 @@ def test_limits_name_what_was_left_out_and_what_is_not_known():
 )
 def test_limits_say_how_this_split_was_made(validation: str, own: int, divided: bool, words: str):
     made = replace(split_of(own), copies=2, divided=divided)
-    text = "\n".join(sentences.limits(made, SimpleNamespace(validation=validation)))
+    text = "\n".join(run_sentences.limits(made, SimpleNamespace(validation=validation)))
     assert words in text
     whole = divided or validation == "patient"
     assert ("one side of the split" in text) == whole and ("on both sides" in text) != whole
@@ -111,14 +111,14 @@ def split_of(own: int) -> Films:
 )
 def test_whose_split_it_is_is_said(own: int, divided: bool, scheme: str, words: str):
     made = replace(split_of(own), divided=divided)
-    assert words in sentences.split({"train": 1, "validation": 2, "test": 3}, (1.0, 1.0), made, scheme)
+    assert words in run_sentences.split({"train": 1, "validation": 2, "test": 3}, (1.0, 1.0), made, scheme)
 
 
 @pytest.mark.parametrize(("kind", "words"), [("phantom", "drawn by a program"), ("real", "One hospital")])
 def test_a_phantom_is_said_to_come_from_no_hospital(kind: str, words: str):
     made = replace(films(), located=Located("kermany_chest_xray", kind, Path("x")))
-    assert words in sentences.limits(made, SimpleNamespace(validation="patient"))[0]
-    assert ("One hospital" in sentences.limits(made, SimpleNamespace(validation="patient"))[0]) == (kind == "real")
+    assert words in run_sentences.limits(made, SimpleNamespace(validation="patient"))[0]
+    assert ("One hospital" in run_sentences.limits(made, SimpleNamespace(validation="patient"))[0]) == (kind == "real")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_phantom_is_said_to_come_from_no_hospital(kind: str, words: str):
 )
 def test_sizes_and_epochs_of_the_trainings_are_told(image_size: int, epochs: int, words: str):
     group = {"a": [SimpleNamespace(seconds=1.4)] * 2}
-    said = sentences.trained(group, SimpleNamespace(image_size=image_size, epochs=epochs))
+    said = run_sentences.trained(group, SimpleNamespace(image_size=image_size, epochs=epochs))
     assert said == f"2 trainings, {words}, took 3 s in all when they were run."
 
 
@@ -147,12 +147,12 @@ def test_sizes_and_epochs_of_the_trainings_are_told(image_size: int, epochs: int
 )
 def test_mistakes_are_told_by_what_was_said_instead(classes: tuple[str, ...], sure: float | None, words: str):
     worst = pd.DataFrame({"sure": [] if sure is None else [sure]})
-    assert words in sentences.failures(SimpleNamespace(films=SimpleNamespace(classes=classes, positive="b")), worst)
+    assert words in run_sentences.failures(SimpleNamespace(films=SimpleNamespace(classes=classes, positive="b")), worst)
 
 
 @pytest.mark.parametrize("on_what", ["phantom", "real data"])
 def test_a_class_that_was_picked_is_said_at_the_start(on_what):
-    text = sentences.origin(films(notes=["The positive class is taken to be b."]), on_what)
+    text = run_sentences.origin(films(notes=["The positive class is taken to be b."]), on_what)
     assert text.endswith("The positive class is taken to be b.")
     assert ("made from a phantom" in text) == (on_what == "phantom")
 
@@ -161,7 +161,7 @@ def test_a_class_that_was_picked_is_said_at_the_start(on_what):
     ("temperatures", "words"), [((1.0, 2.0), ""), ((1.0, 20.0), "a (1 of 2)"), ((0.05, 20.0), "a (2 of 2)")]
 )
 def test_temperatures_at_their_bound_are_named(temperatures, words):
-    text = sentences.temperatures({"a": [SimpleNamespace(temperature=value) for value in temperatures]})
+    text = run_sentences.temperatures({"a": [SimpleNamespace(temperature=value) for value in temperatures]})
     assert words in text
     assert bool(text) == bool(words)
 
@@ -282,5 +282,5 @@ def test_an_interval_is_wider_where_films_are_few():
 @pytest.mark.parametrize(("low", "said"), [(0.01, "more than a thumbnail"), (-0.01, "Stop here")])
 def test_a_conclusion_stops_at_a_network_that_is_not_above_thumbnails(low: float, said: str):
     gap = Estimate(0.02, low, 0.05, 100, "test")
-    lines = sentences.conclusion(gap, Estimate(0.9, 0.8, 1, 100, "test"), Estimate(0.9, 0.8, 1, 100, "test"))
+    lines = run_sentences.conclusion(gap, Estimate(0.9, 0.8, 1, 100, "test"), Estimate(0.9, 0.8, 1, 100, "test"))
     assert said in lines[0] and "50 of 100 alarms" in lines[1]
