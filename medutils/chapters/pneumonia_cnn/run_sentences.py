@@ -1,4 +1,4 @@
-"""What is said of the run at hand alone: its films, its trainings, its limits; and of what the reference run trained."""
+"""What is said of the run at hand alone: its films, its trainings, its limits; and what the reference run trained."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

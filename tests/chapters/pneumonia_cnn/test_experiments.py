@@ -14,7 +14,7 @@ from medutils import cache
 from medutils.chapters import get_chapter, resolve
 from medutils.chapters.pneumonia_cnn import experiments as pneumonia
 from medutils.chapters.pneumonia_cnn import reports
-from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen
+from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen, others
 from medutils.data import images
 from medutils.data.films import open_films
 from medutils.data.phantoms.chest import make_kermany
@@ -413,6 +413,15 @@ def test_the_takeaways_hold_in_the_reference_run():
     assert found["collapsed"]["002-xception.raw"] == reference["parameters"]["seeds"]
     assert found["threshold_rule"]["f1"] < found["threshold_rule"]["one_half"]
     assert metrics["majority.accuracy"]["value"] < found["split"]["positive_share"]
+
+
+def test_every_network_that_the_write_ups_train_from_nothing_is_named_by_the_reference_run_or_trained_beside():
+    named = chosen(load_reference("pneumonia_cnn")["parameters"]["variants"])
+    theirs = {name for name, one in VARIANTS.items() if one.write_up and not one.design.backbone}
+    assert theirs == set(others(named)) | {
+        name for name, one in named.items() if one.write_up and not one.design.backbone
+    }
+    assert "003-l2" not in others(["003-l2"])
 
 
 def test_every_claim_has_words():
