@@ -182,7 +182,8 @@ def bodies(n: Numbers) -> str:
             )
     if not parts:
         return "no network was trained frozen and whole on one budget"
-    return f"in AUROC, all layers trained minus the body frozen: {'. '.join([parts[0], *map(as_start, parts[1:])])}"
+    told = ". ".join([parts[0], *map(as_start, parts[1:])])
+    return f"the AUROC of a network trained whole, minus that of one whose body is frozen, is {told}"
 
 
 def proposed(n: Numbers) -> pd.DataFrame:
