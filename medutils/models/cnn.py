@@ -216,7 +216,7 @@ class Blocks(nn.Sequential):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and _has_its_layout(x)) or torch.is_autocast_enabled("cpu"):
+        if not (self.training and _has_its_layout(x)):
             return super().forward(x)
         x = x.to_mkldnn()
         for convolution, pool, relu, drop in self._blocks():
@@ -239,7 +239,8 @@ class Blocks(nn.Sequential):
 
 def _has_its_layout(x: Tensor) -> bool:
     fast = torch.backends.cpu.get_cpu_capability().startswith("AVX")  # elsewhere what it gains has not been measured
-    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and fast
+    whole = not torch.is_autocast_enabled("cpu")  # in that layout torch trains in float32 alone
+    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and fast and whole
 
 
 def convolutions(design: Architecture) -> nn.Sequential:

@@ -1,5 +1,6 @@
 """What is said of the trainings in `comparisons`. Each clause takes the numbers of a run."""
 
+from collections.abc import Sequence
 from math import isnan
 
 import pandas as pd
@@ -67,7 +68,7 @@ def factorial(n: Numbers) -> str:
             parts.append(f"{level} augmentation {'; '.join(told)}")
     if not parts:
         return "no network was trained with and without augmentation on one budget"
-    return f"in AUROC, minus none on the same budget{_budget(n)}, {'. '.join([parts[0], *map(as_start, parts[1:])])}"
+    return f"in AUROC, minus none on the same budget{_budget(n)}, {_one_by_one(parts)}"
 
 
 def extremes(n: Numbers) -> str:
@@ -92,9 +93,14 @@ def helps(n: Numbers) -> str:
     return "Augmentation harms some networks." if "below" in found else "No effect of augmentation could be shown."
 
 
-def _budget(n: Numbers) -> str:
+def _one_by_one(parts: Sequence[str]) -> str:
+    """Clauses as the end of a sentence and the sentences after it."""
+    return ". ".join([parts[0], *map(as_start, parts[1:])])
+
+
+def _budget(n: Numbers, part: str = "augmentation") -> str:
     """What all had in common, in brackets; from the part of the reference run, or from this run."""
-    own = n.results.get("parts", {}).get("augmentation", n.results).get("parameters", {})
+    own = n.results.get("parts", {}).get(part, n.results).get("parameters", {})
     if "compared_size" not in own:
         return ""
     epochs = own["compared_epochs"]
@@ -182,8 +188,8 @@ def bodies(n: Numbers) -> str:
             )
     if not parts:
         return "no network was trained frozen and whole on one budget"
-    told = ". ".join([parts[0], *map(as_start, parts[1:])])
-    return f"the AUROC of a network trained whole, minus that of one whose body is frozen, is {told}"
+    gap = "the AUROC of a network trained whole, minus that of one whose body is frozen"
+    return f"{gap}{_budget(n, 'body')}, is {_one_by_one(parts)}"
 
 
 def proposed(n: Numbers) -> pd.DataFrame:

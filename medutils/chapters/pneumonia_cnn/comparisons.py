@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from medutils.chapters.pneumonia_cnn.by_features import WAYS, divided_anew
-from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap, by_seed
+from medutils.chapters.pneumonia_cnn.experiments import add_each, add_few, add_gap, by_seed
 from medutils.chapters.pneumonia_cnn.heads import WEIGHTS
 from medutils.chapters.pneumonia_cnn.variants import MILD, NONE, STRONG_003, VARIANTS
 from medutils.data.films import Films
@@ -25,6 +25,11 @@ TRANSFER = "lite0_imagenet"  # the third network with ImageNet's weights
 MORE = 2  # seeds of a small network beyond those of a large one
 AS_IT_IS = "as it is"
 ANCHOR = "003-base"  # the network that every proposal changes in one place
+
+
+def halved(plan: Plan) -> Plan:
+    """The budget of a large network: half of the epochs."""
+    return replace(plan, epochs=max(1, plan.epochs // 2))
 
 
 # --- augmentation -----------------------------------------------------------------------------------------------------
@@ -47,7 +52,7 @@ def train_augmented(
 def by_level(plan: Plan) -> list[tuple[dict[str, Variant], Plan, int]]:
     """Networks at every level of augmentation, their own plan, and by how many seeds they have more."""
     plan = replace(plan, weights="none", backbone="")
-    half = replace(plan, epochs=max(1, plan.epochs // 2))
+    half = halved(plan)
     return [
         (_levels("002") | _levels("003"), plan, MORE),
         (_levels("lite0"), half, 0),
@@ -65,9 +70,8 @@ def record_augmented(results: Results, trained: Mapping[str, Sequence[Training]]
 
     The experiment `augment` holds each seed's AUROC and how many seeds say one thing of all films.
     """
-    tables = {name: summaries.pooled(group, as_written=True) for name, group in trained.items()}
+    tables = add_each(results, "augment", trained)
     for name, table in tables.items():
-        add_few(results, f"augment.{name}", table, 0.5)
         network, _, level = name.rpartition(".")
         if level != "none":
             add_gap(results, f"augment.{name}_minus_none", table, tables[f"{network}.none"], "test", 0.5)
@@ -81,7 +85,7 @@ def train_divided(
     films: Films, plan: Plan, repeats: int, progress: Progress | None = None
 ) -> dict[str, list[Training]]:
     """The whole pretrained network on each way to divide all films, once a division; see `by_features.divided_anew`."""
-    plan = replace(plan, weights="imagenet", backbone="", epochs=max(1, plan.epochs // 2))
+    plan = replace(halved(plan), weights="imagenet", backbone="")
     variant = VARIANTS["lite0"]
     found: dict[str, list[Training]] = {way: [] for way in WAYS}
     for number in range(repeats):
@@ -144,7 +148,7 @@ def bodies() -> dict[str, Variant]:
 
 def train_bodies(films: Films, plan: Plan, seeds: int, progress: Progress | None = None) -> dict[str, list[Training]]:
     """Each of `bodies` with each kind of weights, on one budget: by `<kind of weights>.<how>`."""
-    plan = replace(plan, backbone="", epochs=max(1, plan.epochs // 2))
+    plan = replace(halved(plan), backbone="")
     found: dict[str, list[Training]] = {}
     for weights in WEIGHTS:
         given = {f"{weights}.{how}": variant for how, variant in bodies().items()}
@@ -157,9 +161,7 @@ def record_bodies(results: Results, trained: Mapping[str, Sequence[Training]]) -
 
     The experiment `body` holds each seed's AUROC and how many seeds say one thing of all films.
     """
-    tables = {name: summaries.pooled(group, as_written=True) for name, group in trained.items()}
-    for name, table in tables.items():
-        add_few(results, f"body.{name}", table, 0.5)
+    tables = add_each(results, "body", trained)
     for weights in WEIGHTS:
         for first, second in (("alike", "frozen"), ("apart", "frozen"), ("apart", "alike")):
             one, other = (tables[f"{weights}.{how}"] for how in (first, second))

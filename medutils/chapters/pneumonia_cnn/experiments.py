@@ -16,7 +16,7 @@ from medutils.export import About, ExportedModel, FilmInput, TrainedOn, model_ca
 from medutils.export.heat_maps import HEAT, HEAT_OPACITY
 from medutils.models.augment import Augment
 from medutils.training.kept import Training, Variant
-from medutils.training.summaries import count_collapsed, decisions
+from medutils.training.summaries import count_collapsed, decisions, pooled
 from medutils.training.trainer import accuracy
 
 BATCH = 32  # of both write-ups
@@ -45,6 +45,14 @@ def add_few(results: Results, name: str, table: pd.DataFrame, threshold: float |
     """Keep `METRICS` of the test films' predictions as `name.metric`."""
     found = results.evaluate(table, "test", threshold)
     results.add(name, {metric: found[metric] for metric in METRICS})
+
+
+def add_each(results: Results, prefix: str, trained: Mapping[str, Sequence[Training]]) -> dict[str, pd.DataFrame]:
+    """Keep `METRICS` of each group, its seeds together, at one half, as `<prefix>.<name>.metric`; give their tables."""
+    tables = {name: pooled(group, as_written=True) for name, group in trained.items()}
+    for name, table in tables.items():
+        add_few(results, f"{prefix}.{name}", table, 0.5)
+    return tables
 
 
 def add_gap(

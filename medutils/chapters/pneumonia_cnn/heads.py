@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from medutils.chapters.pneumonia_cnn.experiments import add_few, add_gap, by_seed, raw_pixels
+from medutils.chapters.pneumonia_cnn.experiments import add_each, add_gap, by_seed, raw_pixels
 from medutils.chapters.pneumonia_cnn.variants import VARIANTS
 from medutils.data.films import Films
 from medutils.evidence import Results
-from medutils.training import summaries
 from medutils.training.kept import Plan, Training, Variant, train_all
 from medutils.training.loop import Progress
 
@@ -46,9 +45,8 @@ def record(results: Results, trained: Mapping[str, Sequence[Training]]) -> None:
 
     The experiment `heads` holds each seed's first loss and AUROC, and how many of them say one thing of all films.
     """
-    tables = {name: summaries.pooled(group, as_written=True) for name, group in trained.items()}
+    tables = add_each(results, "head", trained)
     for name, table in tables.items():
-        add_few(results, f"head.{name}", table, 0.5)
         write_up, _, kind = name.partition(".")
         if kind != "imagenet":
             right = tables[f"{write_up}.imagenet"]

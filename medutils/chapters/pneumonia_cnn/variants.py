@@ -109,16 +109,8 @@ VARIANTS = {
 
 
 OTHERS = ("003-l2", "003-l1-l2", "003-five-blocks-l1", "003-dropout-256")  # of the write-ups, and of no profile
-PARTS = (
-    "networks",
-    "heads",
-    "whole",
-    "augmentation",
-    "series",
-    "splits",
-    "body",
-    "proposals",
-)  # what is trained beside the variants
+# What is trained beside the variants.
+PARTS = ("networks", "heads", "whole", "augmentation", "series", "splits", "body", "proposals")
 
 
 def chosen(names: str) -> dict[str, Variant]:
