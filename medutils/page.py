@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.io.base_renderers import MimetypeRenderer
 
-from medutils.plots import side_by_side, side_by_side_words
+from medutils.plots import side_by_side, side_by_side_height, side_by_side_words
 from medutils.told import Told, parts
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class Page:
         """Show results reported, of the reference run and of this run side by side; see `side_by_side`."""
         figure = side_by_side(table, axis, title, self.on_what, marks)
         words = f"{axis}. {side_by_side_words(table, self.on_what)}"
-        self.show(figure, words, 210 + 52 * len(table), caption, of="both")
+        self.show(figure, words, side_by_side_height(table), caption, of="both")
 
     def told(
         self,

@@ -178,14 +178,24 @@ def side_by_side(
     }
     figure = go.Figure().update_layout(title=title, xaxis_title=axis, margin_b=LEGEND_ROOM + 20)
     places = np.arange(len(table))
-    for (column, (name, marker)), shift in zip(kinds.items(), (-0.08, 0.2, -0.3), strict=True):
+    for (column, (name, marker)), shift in zip(kinds.items(), (-0.08, 0.26, -0.36), strict=True):
         if column in table and table[column].notna().any():
             value, low, high = (table.get(f"{column}{end}") for end in ("", "_low", "_high"))
             bars = None if low is None else _bars(value, low, high) | {"thickness": 1.5}
             figure.add_scatter(x=value, y=places + shift, error_x=bars, mode="markers", marker=marker, name=name)
-    names = [str(name).replace(", ", ",<br>") for name in table.index]
+    names = [_in_lines(name) for name in table.index]
     figure.update_yaxes(tickvals=places, ticktext=names, range=[len(table) - 0.5, -0.5], zeroline=False)
     return _marked(figure, marks or {})
+
+
+def side_by_side_height(table: pd.DataFrame) -> int:
+    """Pixels that `side_by_side` needs: a row is as high as the longest name, and room for two points."""
+    lines = max((_in_lines(name).count("<br>") + 1 for name in table.index), default=1)
+    return 190 + len(table) * max(34, 17 * lines)
+
+
+def _in_lines(name: object) -> str:
+    return str(name).replace(", ", ",<br>")
 
 
 def side_by_side_words(table: pd.DataFrame, run: str) -> str:

@@ -60,6 +60,8 @@ def test_only_what_is_known_stands_side_by_side():
     assert [trace.name for trace in figure.data] == ["reference run (real data)", "reported"]
     words = plots.side_by_side_words(results(), "phantom")
     assert words == "one: reported 0.900, reference run 0.800; two: reference run 0.700"
+    wordy = results().rename({"one": "one, in, three lines"})
+    assert plots.side_by_side_height(results()) < plots.side_by_side_height(wordy)
 
 
 def test_the_slider_moves_ppv_and_npv_alone():

@@ -69,6 +69,7 @@ BAD_SPLITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chapter", DIVIDED)
 @pytest.mark.parametrize(("change", "words"), BAD_SPLITS.values(), ids=BAD_SPLITS)
 def test_a_split_is_checked_before_the_notebook_starts(
@@ -87,6 +88,7 @@ def test_a_split_is_checked_before_the_notebook_starts(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chapter", "given"), [("pneumonia_cnn", {}), ("spine_mlp", {"patient_column": "Col13"})])
 def test_a_patient_on_both_sides_is_refused_before_the_notebook_starts(
     splits: dict[str, Path], chapter: str, given: dict[str, str], tmp_path: Path
@@ -110,6 +112,7 @@ def test_a_patient_on_both_sides_is_refused_before_the_notebook_starts(
         run_chapter(chapter, {**given, "split": str(tmp_path / "split.json")}, tmp_path / "out", "smoke")
 
 
+@pytest.mark.slow
 def test_a_chapters_key_holds_what_its_split_says(splits: dict[str, Path], tmp_path: Path):
     chapter, path = get_chapter("spine_mlp"), tmp_path / "split.json"
     keys = set()

@@ -65,7 +65,8 @@ def held_against(reported: float, runs: Sequence[float], rounding: float, share:
 
     mean, deviation = float(np.mean(runs)), float(np.std(runs, ddof=1))
     half = float(t.ppf(0.975, len(runs) - 1)) * deviation * math.sqrt(1 + 1 / len(runs)) + rounding
-    interval = f"one run of ours gives {mean - half:.3g} to {mean + half:.3g} ({len(runs)} runs)"
+    low, high = (max(mean - half, 0.0), min(mean + half, 1.0)) if share else (mean - half, mean + half)
+    interval = f"one run of ours gives {low:.3g} to {high:.3g} ({len(runs)} runs)"
     if abs(reported - mean) > half:
         return Status("differs", interval)
     if half > (NARROW_SHARE if share else NARROW * abs(reported)):

@@ -50,7 +50,10 @@ def test_no_number_that_is_exact_differs_but_for_the_two_that_the_chapters_tell(
     ],
 )
 def test_a_reported_number_is_held_against_the_spread_of_single_runs(reported: float, runs: list[float], word: str):
-    assert held_against(reported, runs, 0.005, share=True).word == word
+    found = held_against(reported, runs, 0.005, share=True)
+    assert found.word == word
+    ends = re.findall(r"gives (\S+) to (\S+) ", found.reason)
+    assert all(0 <= float(end) <= 1 for pair in ends for end in pair)
 
 
 @pytest.mark.parametrize(

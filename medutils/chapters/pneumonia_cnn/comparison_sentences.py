@@ -26,7 +26,7 @@ PROXIES = {
     "compression": "after strong compression",
     "all_stresses": "the mean of these three",
 }
-SIDES = {"above": "helps", "below": "harms", "holds 0": "shows no difference for"}
+SIDES = {"above": "helps", "below": "harms"}
 NOT_RUN = "–"
 PROPOSALS = (
     "More epochs (002)",
@@ -64,6 +64,8 @@ def factorial(n: Numbers) -> str:
             gap = n.metric(f"augment.{network}.{level}_minus_none.auroc")
             by_verdict.setdefault(verdict(gap), []).append(f"{words} ({number(gap.value, '+.3f')})")
         told = [f"{words} {' and '.join(by_verdict[side])}" for side, words in SIDES.items() if side in by_verdict]
+        if "holds 0" in by_verdict:
+            told.append(f"shows no difference for {'the others' if told else 'any network'}")
         if told:
             parts.append(f"{level} augmentation {'; '.join(told)}")
     if not parts:
@@ -99,12 +101,15 @@ def _one_by_one(parts: Sequence[str]) -> str:
 
 
 def _budget(n: Numbers, part: str = "augmentation") -> str:
-    """What all had in common, in brackets; from the part of the reference run, or from this run."""
+    """What all had in common, in brackets."""
+    size, epochs = _size_and_epochs(n, part)
+    return f" (films of {size} pixels, {epochs} epochs, {max(1, epochs // 2)} of Lite0)" if size else ""
+
+
+def _size_and_epochs(n: Numbers, part: str) -> tuple[int, int]:
+    """The budget of a part of the reference run, or of this run; 0 where it is not known."""
     own = n.results.get("parts", {}).get(part, n.results).get("parameters", {})
-    if "compared_size" not in own:
-        return ""
-    epochs = own["compared_epochs"]
-    return f" (films of {own['compared_size']} pixels, {epochs} epochs, {max(1, epochs // 2)} of Lite0)"
+    return own.get("compared_size", 0), own.get("compared_epochs", 0)
 
 
 def areas(n: Numbers) -> pd.DataFrame:
@@ -127,12 +132,21 @@ def trained_splits(n: Numbers) -> str:
     parts = []
     for way, words in WAYS.items():
         accuracy, area = (n.metric(f"trained_split.{way}.{name}") for name in ("accuracy", "auroc"))
-        half = n.metric(f"trained_split.{way}.at_half.accuracy")
-        parts.append(f"{accuracy} {words} (AUROC {number(area.value)}; at one half {number(half.value)})")
+        parts.append(f"{accuracy} {words} (AUROC {number(area.value)})")
+    size, epochs = _size_and_epochs(n, "splits")
+    budget = f" for {max(1, epochs // 2)} epochs at {size} pixels" if size else ""
+    film, official = (n.metric(f"trained_split.{way}.accuracy").value for way in ("film", "official"))
     return (
-        "all of Lite0 trained has, at the threshold that its own held-out films give, an accuracy of "
-        f"{', '.join(parts)}"
+        f"all of Lite0 trained{budget} has, at the threshold that its own held-out films give, an accuracy of "
+        f"{', '.join(parts)}: {number(100 * (film - official), '.1f')} points by the way of dividing alone"
     )
+
+
+def trained_splits_at_half(n: Numbers) -> str:
+    """The same, decided at one half."""
+    halves = (n.metric(f"trained_split.{way}.at_half.accuracy").value for way in WAYS)
+    listed = ", ".join(f"{number(half)} {words}" for half, words in zip(halves, WAYS.values(), strict=True))
+    return f"at one half its accuracy is {listed}"
 
 
 def proxies(n: Numbers) -> str:
@@ -210,4 +224,4 @@ def proposed(n: Numbers) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-CLAUSES: tuple[Clause, ...] = (factorial, trained_splits, proxies, bodies)
+CLAUSES: tuple[Clause, ...] = (factorial, trained_splits, trained_splits_at_half, proxies, bodies)

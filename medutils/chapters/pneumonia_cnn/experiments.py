@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
+from medutils.data.dicom import write_film
 from medutils.data.films import Films
 from medutils.evaluation import Estimate, binary, counts, values
 from medutils.evidence import Results
@@ -208,6 +211,13 @@ def exportable(
         limits=tuple(limits),
     )
     return ExportedModel(network, about, model_card(about))
+
+
+def as_dicom(paths: Sequence[Path], folder: Path) -> None:
+    """Write films into a folder as a hospital may send them: DICOM of 16 bits whose lowest value is white."""
+    for path in paths:
+        grey = np.asarray(Image.open(path).convert("L"), np.uint16)
+        write_film(folder / f"{path.stem}.dcm", 65_535 - 257 * grey, "MONOCHROME1")
 
 
 def coloured(films: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from medutils.evidence import real_numbers, reported_and_reference
 
 CHAPTER = "pneumonia_cnn"
 LARGE, AUGMENTED = "002: large pretrained network", "003: small network with augmentation"
-WHOLE = "ImageNet network, all layers trained, three together"
+WHOLE = "ImageNet network, three trained whole"
 FEATURES, PIXELS = "ImageNet features, logistic regression", "32 × 32 pixels, logistic regression"
 
 

@@ -1,11 +1,14 @@
 """Parameters of the chapter `pneumonia_cnn`, and how it finds its data."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from medutils.chapters import Chapter, Finding, Parameters
 from medutils.data.manifest import Located
+
+if TYPE_CHECKING:
+    from medutils.training.kept import Plan
 
 
 class PneumoniaCNN(Parameters):
@@ -43,6 +46,21 @@ class PneumoniaCNN(Parameters):
     )
     resamples: int = Field(1000, ge=10, le=100_000, description="bootstrap resamples behind each interval")
 
+    def plan(self) -> "Plan":
+        """What every network is asked for."""
+        from medutils.training.kept import Plan
+
+        return Plan(
+            epochs=self.epochs,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            backbone=self.backbone,
+            weights=self.weights,
+            scheme=self.validation,
+            precision=self.precision,
+            seed=self.seed,
+        )
+
 
 def _find_films(parameters: PneumoniaCNN) -> Located:
     from medutils.data.films import find_films, open_films
@@ -59,13 +77,13 @@ def _check_networks(parameters: PneumoniaCNN) -> None:
     """Raise `InputError` for networks that there are not, or that cannot be built."""
     from medutils.chapters.pneumonia_cnn.variants import VARIANTS, chosen, parts_of
     from medutils.models.transfer import check_backbone
-    from medutils.training.kept import Plan, check_networks
+    from medutils.training.kept import check_networks
 
     networks = chosen(parameters.variants) | {name: VARIANTS[name] for name in ("002-baseline", "002-xception")}
     parts_of(parameters.parts)
     if parameters.weights == "imagenet":
         check_backbone(parameters.backbone or "legacy_xception", pretrained=True)
-    check_networks(networks, Plan(image_size=parameters.image_size, backbone=parameters.backbone))
+    check_networks(networks, parameters.plan())
 
 
 def _found() -> Finding:

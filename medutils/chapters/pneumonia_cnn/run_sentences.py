@@ -36,8 +36,7 @@ def split(parts: Mapping[str, int], balance: Sequence[float], films: Films, sche
         whose = f" The folder's own {own} validation films are too few to choose by, so they train."
     return (
         f"{parts['train']} films train, {parts['validation']} validate, {parts['test']} test.{whose} Write-up 002 "
-        f"weighs errors so that the classes count alike; on these training films the weights are {weights}. Write-up "
-        "003 does not."
+        f"weighs errors so that the classes count alike (here {weights}), write-up 003 does not."
     )
 
 

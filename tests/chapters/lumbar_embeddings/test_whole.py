@@ -44,6 +44,7 @@ def test_a_slice_says_its_study_its_series_its_plane_and_what_is_graded_on_it(st
     assert shown.tolist() == ["left_neural_foraminal_narrowing,right_neural_foraminal_narrowing"]
 
 
+@pytest.mark.slow
 def test_every_embedder_gives_each_series_one_vector_and_the_trained_one_stands_beside(
     setup: plan.Setup, studies: Studies
 ):

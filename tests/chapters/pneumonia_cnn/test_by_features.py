@@ -100,6 +100,7 @@ def test_features_on_their_own_scale_have_the_mean_of_the_training_films():
     assert np.allclose(moved[train], x[train])
 
 
+@pytest.mark.slow
 def test_all_is_kept_under_the_names_that_the_page_asks_for(results: Results, films: Films):
     best = by_features.record(results, films, SIZE, repeats=2)
     by_features.record_inputs(results, films, SIZE)

@@ -21,6 +21,7 @@ def test_a_network_gets_the_numbers_that_its_write_up_gives(write_up: str, of_wh
     assert mean == 0
 
 
+@pytest.mark.slow
 def test_each_kind_is_judged_and_the_right_one_held_against_it(films: Films, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(heads, "WEIGHTS", ("imagenet", "none"))
     plan = Plan(epochs=1, image_size=32, backbone="tf_efficientnet_lite0")
