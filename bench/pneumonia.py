@@ -40,7 +40,7 @@ def _training() -> Rounds:
     for _ in range(ROUNDS):
         with rounds.round() as found:
             if keras:
-                found[KERAS] = median(_as_written(keras)) / FILMS
+                found[KERAS] = median(_as_written(keras, "baseline", FILMS, EPOCHS)) / FILMS
             for precision in ("float32", "bfloat16"):
                 settings = replace(variant.settings, precision=precision, class_weights=(1.94, 0.67))
                 network = FilmClassifier(variant.design)
@@ -60,14 +60,16 @@ def _frozen() -> Rounds:
     x, y = _films(FORWARD, variant)
     maps = network.eval().features(x[:1]).shape[1:]
     features = torch.rand(FEATURES, *maps).half()
-    written = f"the backbone for every batch (from {FORWARD} films)"
+    keras, ours = _keras(), f"ours, the backbone for every batch (from {FORWARD} films)"
     rounds = Rounds()
     for _ in range(ROUNDS):
         with rounds.round() as found:
-            found[written] = median(_epochs(network, (x, y), variant, epochs=1)) / FORWARD
+            if keras:
+                found[KERAS] = median(_as_written(keras, "frozen", FORWARD, 1)) / FORWARD
+            found[ours] = median(_epochs(network, (x, y), variant, epochs=1)) / FORWARD
             epochs = _epochs(network.head, (features, torch.arange(FEATURES) % 2), variant)
-            found["on features computed once"] = median(epochs) / FEATURES
-    show("An epoch of write-up 002's frozen Xception, 256 px", rounds, written, "s a film")
+            found["ours, on features computed once"] = median(epochs) / FEATURES
+    show("An epoch of write-up 002's frozen Xception, 256 px", rounds, KERAS if keras else ours, "s a film")
     return rounds
 
 
@@ -92,10 +94,10 @@ def _keras() -> Path | None:
     return python if python.is_file() else None
 
 
-def _as_written(python: Path) -> list[float]:
-    """In a process of its own, with TensorFlow's own settings."""
+def _as_written(python: Path, network: str, films: int, epochs: int) -> list[float]:
+    """Seconds of each epoch, in a process of its own with TensorFlow's own settings."""
     script = Path(__file__).with_name("writeup_002.py")
-    command = [str(python), str(script), str(FILMS), str(EPOCHS + 1)]
+    command = [str(python), str(script), network, str(films), str(epochs + 1)]
     environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "PYTHONPATH")}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return [float(seconds) for seconds in json.loads(ended.stdout)]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from medutils.errors import InputError
 from medutils.models.augment import Augment, Augmentation
-from medutils.models.layers import FastDropout
+from medutils.models.layers import FastDropout, WideLinear, has_onednn
 
 LARGE = 1e30  # more than any value in a network
 
@@ -82,7 +82,7 @@ class Head(nn.Module):
         self.design = design
         inputs = features[1] if design.average else features[1:].numel()
         self.drop = FastDropout(design.flatten_dropout)
-        self.dense = nn.Linear(inputs, design.dense) if design.dense else nn.Identity()
+        self.dense = WideLinear(inputs, design.dense) if design.dense else nn.Identity()
         self.dense_drop = FastDropout(design.dense_dropout)
         self.last = nn.Linear(design.dense or inputs, 1 if classes == 2 else classes)
         initialise(self)
@@ -216,7 +216,7 @@ class Blocks(nn.Sequential):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and _has_its_layout(x)):
+        if not (self.training and has_onednn(x)):
             return super().forward(x)
         x = x.to_mkldnn()
         for convolution, pool, relu, drop in self._blocks():
@@ -235,12 +235,6 @@ class Blocks(nn.Sequential):
                 pool, relu, after = parts[number + 1 : number + 4]
                 assert pool is not None and relu is not None
                 yield part, pool, relu, after if isinstance(after, FastDropout) else None
-
-
-def _has_its_layout(x: Tensor) -> bool:
-    fast = torch.backends.cpu.get_cpu_capability().startswith("AVX")  # elsewhere what it gains has not been measured
-    whole = not torch.is_autocast_enabled("cpu")  # in that layout torch trains in float32 alone
-    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and fast and whole
 
 
 def convolutions(design: Architecture) -> nn.Sequential:
