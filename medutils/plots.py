@@ -191,7 +191,7 @@ def side_by_side(
 def side_by_side_height(table: pd.DataFrame) -> int:
     """Pixels that `side_by_side` needs: a row is as high as the longest name, and room for two points."""
     lines = max((_in_lines(name).count("<br>") + 1 for name in table.index), default=1)
-    return 190 + len(table) * max(34, 17 * lines)
+    return 190 + len(table) * max(34, 17 * lines + 6)
 
 
 def _in_lines(name: object) -> str:
