@@ -95,7 +95,7 @@ def _keras() -> Path | None:
 
 
 def _as_written(python: Path, network: str, films: int, epochs: int) -> list[float]:
-    """Seconds of each epoch, in a process of its own with TensorFlow's own settings."""
+    """Seconds of so many epochs after a first one, in a process of its own with TensorFlow's own settings."""
     script = Path(__file__).with_name("writeup_002.py")
     command = [str(python), str(script), network, str(films), str(epochs + 1)]
     environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "PYTHONPATH")}

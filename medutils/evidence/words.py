@@ -1,6 +1,6 @@
 """Sentences that tell a result twice: what real data gave in the reference run, and what this run gives."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from math import isnan
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -37,6 +37,11 @@ class Folded(NamedTuple):
 def share(value: float, digits: int = 1) -> str:
     """A share as a percentage."""
     return number(value, f".{digits}%")
+
+
+def one_by_one(clauses: Sequence[str]) -> str:
+    """Clauses as the end of a sentence and the sentences after it, the last without its full stop."""
+    return ". ".join([clauses[0], *map(as_start, clauses[1:])])
 
 
 def as_start(clause: str) -> str:

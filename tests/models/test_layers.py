@@ -27,7 +27,7 @@ def test_a_wide_linear_layer_gives_the_values_and_gradients_of_torchs_own(rows: 
         torch.testing.assert_close(ours, torchs, rtol=1e-3, atol=1e-4)
 
 
-def test_a_wide_linear_layer_works_under_autocast_and_in_half_precision() -> None:
+def test_a_wide_linear_layer_works_under_autocast_and_without_gradients() -> None:
     layer, x = WideLinear(WideLinear.FEWEST, 3), torch.randn(2, WideLinear.FEWEST)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16

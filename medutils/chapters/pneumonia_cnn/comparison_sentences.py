@@ -1,14 +1,14 @@
 """What is said of the trainings in `comparisons`. Each clause takes the numbers of a run."""
 
-from collections.abc import Sequence
 from math import isnan
 
 import pandas as pd
 
+from medutils.chapters.pneumonia_cnn.comparisons import halved
 from medutils.chapters.pneumonia_cnn.proxies import by_network
 from medutils.evaluation import Estimate, number, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import Clause, as_start
+from medutils.evidence.words import Clause, one_by_one
 
 NETWORKS = {
     "002": "write-up 002's network",
@@ -70,7 +70,7 @@ def factorial(n: Numbers) -> str:
             parts.append(f"{level} augmentation {'; '.join(told)}")
     if not parts:
         return "no network was trained with and without augmentation on one budget"
-    return f"in AUROC, minus none on the same budget{_budget(n)}, {_one_by_one(parts)}"
+    return f"in AUROC, minus none on the same budget{_budget(n)}, {one_by_one(parts)}"
 
 
 def extremes(n: Numbers) -> str:
@@ -95,15 +95,10 @@ def helps(n: Numbers) -> str:
     return "Augmentation harms some networks." if "below" in found else "No effect of augmentation could be shown."
 
 
-def _one_by_one(parts: Sequence[str]) -> str:
-    """Clauses as the end of a sentence and the sentences after it."""
-    return ". ".join([parts[0], *map(as_start, parts[1:])])
-
-
 def _budget(n: Numbers, part: str = "augmentation") -> str:
     """What all had in common, in brackets."""
     size, epochs = _size_and_epochs(n, part)
-    return f" (films of {size} pixels, {epochs} epochs, {max(1, epochs // 2)} of Lite0)" if size else ""
+    return f" (films of {size} pixels, {epochs} epochs, {halved(epochs)} of Lite0)" if size else ""
 
 
 def _size_and_epochs(n: Numbers, part: str) -> tuple[int, int]:
@@ -129,14 +124,18 @@ def _told(rows: dict[str, dict[str, Estimate]]) -> pd.DataFrame:
 
 def trained_splits(n: Numbers) -> str:
     """What one whole network reaches on each way to divide the films, and how much of that the threshold makes."""
-    parts, halves = [], []
-    for way, words in WAYS.items():
-        accuracy, area = (n.metric(f"trained_split.{way}.{name}") for name in ("accuracy", "auroc"))
-        halves.append(number(n.metric(f"trained_split.{way}.at_half.accuracy").value))
-        parts.append(f"{accuracy} {words} (AUROC {number(area.value)})")
+    found = {
+        name: [n.metric(f"trained_split.{way}.{name}") for way in WAYS]
+        for name in ("accuracy", "auroc", "at_half.accuracy")
+    }
+    parts = [
+        f"{accuracy} {words} (AUROC {number(area.value)})"
+        for accuracy, area, words in zip(found["accuracy"], found["auroc"], WAYS.values(), strict=True)
+    ]
+    halves = [number(one.value) for one in found["at_half.accuracy"]]
+    official, _, film = (one.value for one in found["accuracy"])
     size, epochs = _size_and_epochs(n, "splits")
-    budget = f" for {max(1, epochs // 2)} epochs at {size} pixels" if size else ""
-    film, official = (n.metric(f"trained_split.{way}.accuracy").value for way in ("film", "official"))
+    budget = f" for {halved(epochs)} epochs at {size} pixels" if size else ""
     return (
         f"all of Lite0 trained{budget} has, at the threshold that its own held-out films give, an accuracy of "
         f"{', '.join(parts)}: {number(100 * (film - official), '.1f')} points by the way of dividing alone. At one "
@@ -198,7 +197,7 @@ def bodies(n: Numbers) -> str:
     if not parts:
         return "no network was trained frozen and whole on one budget"
     gap = "the AUROC of a network trained whole, minus that of one whose body is frozen"
-    return f"{gap}{_budget(n, 'body')}, is {_one_by_one(parts)}"
+    return f"{gap}{_budget(n, 'body')}, is {one_by_one(parts)}"
 
 
 def proposed(n: Numbers) -> pd.DataFrame:

@@ -27,9 +27,9 @@ AS_IT_IS = "as it is"
 ANCHOR = "003-base"  # the network that every proposal changes in one place
 
 
-def halved(plan: Plan) -> Plan:
-    """The budget of a large network: half of the epochs."""
-    return replace(plan, epochs=max(1, plan.epochs // 2))
+def halved(epochs: int) -> int:
+    """The epochs of a large network, where the small ones have so many."""
+    return max(1, epochs // 2)
 
 
 # --- augmentation -----------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def train_augmented(
 def by_level(plan: Plan) -> list[tuple[dict[str, Variant], Plan, int]]:
     """Networks at every level of augmentation, their own plan, and by how many seeds they have more."""
     plan = replace(plan, weights="none", backbone="")
-    half = halved(plan)
+    half = replace(plan, epochs=halved(plan.epochs))
     return [
         (_levels("002") | _levels("003"), plan, MORE),
         (_levels("lite0"), half, 0),
@@ -85,7 +85,7 @@ def train_divided(
     films: Films, plan: Plan, repeats: int, progress: Progress | None = None
 ) -> dict[str, list[Training]]:
     """The whole pretrained network on each way to divide all films, once a division; see `by_features.divided_anew`."""
-    plan = replace(halved(plan), weights="imagenet", backbone="")
+    plan = replace(plan, weights="imagenet", backbone="", epochs=halved(plan.epochs))
     variant = VARIANTS["lite0"]
     found: dict[str, list[Training]] = {way: [] for way in WAYS}
     for number in range(repeats):
@@ -148,7 +148,7 @@ def bodies() -> dict[str, Variant]:
 
 def train_bodies(films: Films, plan: Plan, seeds: int, progress: Progress | None = None) -> dict[str, list[Training]]:
     """Each of `bodies` with each kind of weights, on one budget: by `<kind of weights>.<how>`."""
-    plan = replace(halved(plan), backbone="")
+    plan = replace(plan, backbone="", epochs=halved(plan.epochs))
     found: dict[str, list[Training]] = {}
     for weights in WEIGHTS:
         given = {f"{weights}.{how}": variant for how, variant in bodies().items()}

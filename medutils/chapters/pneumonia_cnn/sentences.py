@@ -13,7 +13,7 @@ import pandas as pd
 from medutils.chapters.pneumonia_cnn.comparison_sentences import WAYS, extremes, helps, meant
 from medutils.evaluation import Estimate, number, predictive_values, verdict
 from medutils.evidence import Numbers
-from medutils.evidence.words import as_start
+from medutils.evidence.words import as_start, one_by_one
 
 Scores = Mapping[str, Mapping[str, Estimate]]
 LITE0 = "frozen.tf_efficientnet_lite0"
@@ -168,7 +168,7 @@ def heads(numbers: Numbers) -> str:
             f"write-up {write_up}'s head with ImageNet's weights has an AUROC of {area}; that minus random weights is "
             f"{random}, minus the write-up's own numbers {raw}"
         )
-    return f"{parts[0]}. {as_start(parts[1])}"
+    return one_by_one(parts)
 
 
 def head_gaps(numbers: Numbers) -> str:
@@ -183,7 +183,7 @@ def head_gaps(numbers: Numbers) -> str:
             note = f", where {fallen:.0f} of the seeds say one thing of all films" if fallen > 0 else ""
             gaps.append(f"{words} {gap}{note}")
         parts.append(f"write-up {write_up}'s head with ImageNet's weights has {area}; that minus {'; '.join(gaps)}")
-    return f"in AUROC, {'. '.join([parts[0], *map(as_start, parts[1:])])}"
+    return f"in AUROC, {one_by_one(parts)}"
 
 
 def whole(numbers: Numbers) -> str:
